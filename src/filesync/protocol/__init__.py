@@ -1,0 +1,1 @@
+"""What stands on disk between sites and what it means. Pure: no IO."""

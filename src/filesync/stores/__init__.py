@@ -1,0 +1,1 @@
+"""The ledger and the data, in one database, so that both commit together."""

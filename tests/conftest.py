@@ -1,0 +1,29 @@
+"""What every test shares: Hypothesis without deadlines (and without dice in CI), and the way to the large test data."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Deadlines measure the machine, not the code; a red build must be red again when it is repeated.
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of large test data, which is not part of the repository: $FILESYNC_TEST_DATA or ../shared/data.
+
+    Tests that need it are skipped, with the reason, where it is absent; a variable that names no folder is an error.
+    """
+    named = os.environ.get("FILESYNC_TEST_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    if named:
+        pytest.fail(f"FILESYNC_TEST_DATA names no folder: {named}")
+    pytest.skip(f"no test data: {folder} is absent and FILESYNC_TEST_DATA is not set")

@@ -1,0 +1,182 @@
+"""The workshop's own promises: the lock names no place, one SQLite library, modules of one subject, one version."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import filesync
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCE = REPOSITORY / "src" / "filesync"
+LOCK = REPOSITORY / "requirements.lock"
+MODULE_LINES_MAX = 450
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def locked() -> dict[str, list[str]]:
+    """Requirement line (name==version ; marker) -> its hashes."""
+    requirements: dict[str, list[str]] = {}
+    lines = [line for line in LOCK.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    for line in lines:
+        text = line.strip().removesuffix("\\").strip()
+        if text.startswith("--hash="):
+            requirements[next(reversed(requirements))].append(text.removeprefix("--hash="))
+        else:
+            requirements[text] = []
+    return requirements
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The names of all modules that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def test_the_lock_names_no_place() -> None:
+    text = LOCK.read_text("utf-8")
+    for forbidden in ("://", "index-url", "find-links", "trusted-host", " @ ", "file:", "-e ", "-r ", "-c "):
+        assert forbidden not in text, f"{LOCK.name} says {forbidden!r}"
+    assert not re.search(r"(?m)(^|\s)(\.{0,2}/|[A-Za-z]:[\\/])", text), "a path stands in the lock"
+
+
+def test_the_lock_pins_every_requirement_with_hashes() -> None:
+    for requirement, hashes in locked().items():
+        assert re.match(r"[a-z0-9][a-z0-9._-]*==[0-9][^ ]*( ; .+)?$", requirement), requirement
+        assert hashes, f"{requirement} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+def test_the_lock_covers_every_extra_and_the_build_backend() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted += extra
+    names = {re.split(r"[<>=!~;\[ ]", text, maxsplit=1)[0].lower().replace("_", "-") for text in wanted}
+    assert names - {requirement.split("==")[0] for requirement in locked()} == set()
+
+
+def test_the_lock_serves_every_platform() -> None:
+    """Markers decide what a platform gets, not the machine that locked; and a compiled package has many wheels."""
+    assert any(
+        re.fullmatch(r"colorama==\S+ ; sys_platform == 'win32'", requirement) for requirement in locked()
+    )
+    wheels = {requirement.split("==")[0]: len(hashes) for requirement, hashes in locked().items()}
+    for compiled in ("pyarrow", "adbc-driver-sqlite", "cryptography", "rpds-py"):
+        assert wheels[compiled] >= 5, f"{compiled}: locked for too few platforms"
+
+
+def test_one_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+([abrc.]+\d+)?", filesync.__version__)
+    assert importlib.metadata.version("filesync") == filesync.__version__
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{filesync.__version__}]" in changelog
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_module_has_one_subject(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert ast.get_docstring(ast.parse(text)), (
+        "the first lines of a module say what it does and what it does not do"
+    )
+    assert len(text.splitlines()) <= MODULE_LINES_MAX
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_the_standard_sqlite_library_is_not_imported(path: Path) -> None:
+    """Two SQLite libraries on one file in one process drop each other's POSIX locks and lose commits."""
+    assert not [
+        module for module in imported(path) if module.split(".")[0] in {"sqlite3", "_sqlite3", "apsw"}
+    ]
+
+
+def test_no_module_is_named_for_nothing() -> None:
+    vague = re.compile(r"(^|_)(utils?|helpers?|common|misc|manager|base)$")
+    assert [named(path) for path in MODULES if vague.search(path.stem)] == []
+
+
+def test_no_test_sleeps() -> None:
+    sleeping = [
+        named(path)
+        for path in sorted((REPOSITORY / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"time.sleep", "sleep", "asyncio.sleep"}
+    ]
+    assert sleeping == []
+
+
+def test_the_layers_hold_and_are_looked_at() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert {contract["id"] for contract in contracts} >= {
+        "layers",
+        "one-sqlite",
+        "door-adbc",
+        "door-jsonschema",
+    }
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    for check in ("ruff check", "ruff format --check", "mypy", "lint-imports", "-m pytest"):
+        assert check in makefile
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_schemas_and_runs(tmp_path: Path) -> None:
+    """Built offline from the lock's own backend, and imported away from the checkout."""
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INDEX": "1"}
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-build-isolation",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        str(REPOSITORY),
+    ]
+    subprocess.run(build, check=True, env={**os.environ, **quiet}, stdin=subprocess.DEVNULL)
+    (wheel,) = tmp_path.glob("filesync-*.whl")
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked)
+    packed = {
+        path.relative_to(unpacked / "filesync" / "schemas").as_posix()
+        for path in (unpacked / "filesync" / "schemas").rglob("*.json")
+    }
+    ours = {
+        path.relative_to(REPOSITORY / "schemas").as_posix()
+        for path in (REPOSITORY / "schemas").rglob("*.json")
+    }
+    assert packed == ours
+    assert "datasets/vendas.v1.json" in packed
+    program = "import filesync; from filesync.contracts import Registry; print(filesync.__file__); print(*Registry.packaged().datasets())"
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        stdin=subprocess.DEVNULL,
+    )
+    origin, datasets = run.stdout.splitlines()
+    assert Path(origin).is_relative_to(unpacked)
+    assert "vendas" in datasets.split()

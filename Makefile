@@ -78,4 +78,4 @@ lock:
 
 clean:
 	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +

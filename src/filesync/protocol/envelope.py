@@ -76,7 +76,10 @@ def encode(signed: Mapping[str, object], key: SigningKey | None) -> bytes:
 def decode(data: bytes, *, code: str = "manifest-unreadable") -> Envelope:
     """The envelope in `data`; DamagedError(`code`) says what was expected and what was found."""
     try:
-        value = _decode(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise _AmbiguousError("expected UTF-8 without a byte order mark, got a byte order mark")
+        value = _decode(text)
         if type(value) is not dict or value.keys() != _MEMBERS:
             raise _AmbiguousError(
                 f"expected an object with exactly the members signature and signed, got {_kind(value)}"
@@ -96,7 +99,7 @@ def decode(data: bytes, *, code: str = "manifest-unreadable") -> Envelope:
         raise DamagedError(code, "expected text, got a lone surrogate") from error
     except json.JSONDecodeError as error:
         raise DamagedError(
-            code, f"expected one JSON value, got {error.msg} at character {error.pos}"
+            code, f"expected one JSON value, got a fault at character {error.pos}: {error.msg}"
         ) from error
     except _AmbiguousError as error:
         raise DamagedError(code, str(error)) from error

@@ -58,7 +58,7 @@ class PublicKey:
                 f"public key: expected one line `ssh-ed25519 AAAA... comment`, got {line[:60]!r}",
             )
         try:
-            fields = _Fields(base64.b64decode(parts[1], validate=True))
+            fields = _Fields(_base64(parts[1]))
             if fields.string() == _KEY_TYPE:
                 key = cls(fields.string())
                 fields.end()
@@ -177,7 +177,7 @@ def _read(armored: str | None) -> tuple[PublicKey, bytes]:
             f"signature: expected an armored SSHSIG, got {len(armored)} characters {armored[:40]!r}",
         )
     try:
-        fields = _Fields(base64.b64decode(found[1].replace("\r", "").replace("\n", ""), validate=True))
+        fields = _Fields(_base64(found[1].replace("\r", "").replace("\n", "")))
         fields.exactly(_MAGIC, "the magic SSHSIG")
         fields.exactly((1).to_bytes(4, "big"), "version 1")
         signer = _key(_Fields(fields.string()))
@@ -186,7 +186,7 @@ def _read(armored: str | None) -> tuple[PublicKey, bytes]:
         fields.expect(_HASH, "hash")
         signature = _signature(_Fields(fields.string()))
         fields.end()
-    except ValueError as error:  # binascii.Error is one
+    except ValueError as error:
         raise SignatureError("signature-malformed", f"signature: {error}") from error
     return signer, signature
 
@@ -210,6 +210,13 @@ def _signature(fields: _Fields) -> bytes:
 def _string(value: bytes) -> bytes:
     """SSH's `string` (RFC 4251, section 5): length as uint32, then the bytes."""
     return len(value).to_bytes(4, "big") + value
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ValueError(f"expected base64, got {text[:20]!r}...: {error}") from error
 
 
 class _Fields:

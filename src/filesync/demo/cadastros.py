@@ -1,0 +1,131 @@
+"""The matriz' cadastros of the demo: produtos, clientes and funcionarios, as documents for snapshots; the same for the same seed.
+
+Names, CPFs and CNPJs are made up: drawn at random, with right check digits. One CNPJ in four is of the alphanumeric kind (July 2026).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from filesync.contracts.formats import cnpj_check_digits, cpf_check_digits
+from filesync.demo import goods
+
+if TYPE_CHECKING:
+    from datetime import date
+
+Document = dict[str, Any]
+
+CLIENTS: Final = 60
+STAFF: Final = 18
+
+_FIRST_NAMES: Final = (
+    "Ana", "Antônio", "Beatriz", "Bruno", "Camila", "Carlos", "Cláudia", "Daniel", "Débora", "Eduardo", "Fernanda", "Francisco",
+    "Gabriela", "Gustavo", "Helena", "Isabel", "João", "José", "Juliana", "Larissa", "Leandro", "Lúcia", "Luís", "Marcelo",
+    "Márcia", "Maria", "Mateus", "Natália", "Paulo", "Priscila", "Rafael", "Renata", "Ricardo", "Rosângela", "Sérgio", "Sônia",
+    "Tatiane", "Thiago", "Vanessa", "Vinícius",
+)  # fmt: skip
+_SURNAMES: Final = (
+    "Almeida", "Alves", "Andrade", "Araújo", "Barbosa", "Batista", "Cardoso", "Carvalho", "Castro", "Conceição", "Costa", "Dias",
+    "Ferreira", "Freitas", "Gomes", "Gonçalves", "Lima", "Lopes", "Machado", "Martins", "Melo", "Mendes", "Moraes", "Moreira",
+    "Nascimento", "Nunes", "Oliveira", "Pereira", "Pinto", "Ramos", "Ribeiro", "Rocha", "Rodrigues", "Santos", "Silva", "Soares",
+    "Souza", "Teixeira", "Vieira",
+)  # fmt: skip
+_TRADES: Final = (
+    "Livraria", "Papelaria", "Ateliê", "Empório", "Comercial", "Distribuidora", "Loja virtual", "Autopeças", "Confecções",
+    "Cosméticos", "Brinquedos", "Informática",
+)  # fmt: skip
+_ALPHANUMERIC: Final = "0123456789ABCDEFGHJKLMNPRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A customer; those with a contract with Correios post by it and pay by invoice."""
+
+    codigo: str
+    nome: str
+    cpf: str | None
+    cnpj: str | None
+    contrato: str | None
+    cartao_postagem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Employee:
+    matricula: str
+    nome: str
+    papel: str
+
+
+@lru_cache(maxsize=8)
+def clients(seed: int) -> tuple[Client, ...]:
+    """People and companies in turn; every second company has a contract."""
+    rng = random.Random(f"{seed}/clientes")  # noqa: S311 -- a story, not a secret
+    return tuple(_client(rng, number) for number in range(1, CLIENTS + 1))
+
+
+def _client(rng: random.Random, number: int) -> Client:
+    codigo = f"C{number:05d}"
+    if number % 2:
+        base = f"{rng.randrange(10**9):09d}"
+        return Client(codigo, _person(rng), base + cpf_check_digits(base), None, None, None)
+    root = "".join(rng.choices(_ALPHANUMERIC, k=8)) if number % 8 == 0 else f"{rng.randrange(10**8):08d}"
+    base = root + "0001"
+    nome = f"{rng.choice(_TRADES)} {rng.choice(_SURNAMES)} Ltda."
+    contracted = number % 4 == 0
+    return Client(
+        codigo,
+        nome,
+        None,
+        base + cnpj_check_digits(base),
+        f"99125{rng.randrange(10**5):05d}" if contracted else None,
+        f"00{rng.randrange(10**8):08d}" if contracted else None,
+    )
+
+
+def _person(rng: random.Random) -> str:
+    return " ".join([rng.choice(_FIRST_NAMES), *rng.sample(_SURNAMES, 2)])
+
+
+@lru_cache(maxsize=8)
+def staff(seed: int) -> tuple[Employee, ...]:
+    rng = random.Random(f"{seed}/funcionarios")  # noqa: S311 -- a story, not a secret
+    papeis = ("gerente", "supervisor", *["atendente"] * (STAFF - 2))
+    return tuple(Employee(f"{1001 + place}", _person(rng), papel) for place, papel in enumerate(papeis))
+
+
+def operators(seed: int, site: str) -> tuple[str, ...]:
+    """The matrículas of the three attendants who work at `site`."""
+    attendants = [employee.matricula for employee in staff(seed) if employee.papel == "atendente"]
+    return tuple(random.Random(f"{seed}/{site}/operadores").sample(attendants, 3))  # noqa: S311
+
+
+def produtos(day: date, *, origem: str = "matriz") -> list[Document]:
+    """Goods and services at the prices of `day`'s year. The demo's goods do not depend on the seed."""
+    since = day.replace(month=1, day=1).isoformat()
+    common = {"origem": origem, "vigencia_inicio": since, "ativo": True}
+    wares: list[Document] = [
+        common
+        | {
+            "codigo": good.codigo,
+            "descricao": good.descricao,
+            "ncm": good.ncm,
+            "unidade": good.unidade,
+            "preco_centavos": good.preco_centavos,
+        }
+        | ({} if good.gtin is None else {"gtin": good.gtin})
+        for good in goods.GOODS
+    ]
+    services: list[Document] = [
+        common
+        | {
+            "codigo": service.codigo,
+            "descricao": service.descricao,
+            "unidade": "SV",
+            "preco_centavos": service.base_centavos,
+        }
+        for service in goods.SERVICES
+    ]
+    return wares + services

@@ -1,0 +1,142 @@
+"""Writes one payload file: rows in, bytes on the way to the disk hashed and counted, never read a second time.
+
+Equal rows in equal order give equal bytes, however they were cut into tables (with the same version of the libraries): a
+batch that is sealed again after a crash has the digest that it had before.
+
+The file is written where the caller says, usually inside `durable.staged`, which syncs it and makes it visible. The next
+table is fetched (captured, validated) while the one before it is being encoded: two tables are held, never more.
+
+Not here: visibility and fsync (durable), what rows may look like (contracts), claims about them (protocol.manifest).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from filesync.protocol.identity import Format
+from filesync.writers.jsonlines import JsonLinesWriter
+from filesync.writers.parquet import ParquetWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import pyarrow as pa
+
+    from filesync.contracts import Contract
+
+_WRITE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What went to the disk."""
+
+    bytes: int
+    sha256: str
+    rows: int  # documents
+
+
+class PayloadWriter(Protocol):
+    """One payload format. `write` takes tables in the writer's schema; the file is whole only after `close`."""
+
+    def write(self, table: pa.Table) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class HashingFile:
+    """A file for writing that knows the digest and the size of what went through it. Bytes are written once, in order."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._pending = bytearray()
+        self.size = 0
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        view = memoryview(data)
+        # Parquet writes thousands of pieces of a few bytes: they are gathered, since each write to the disk is a system call.
+        self._pending += view
+        self.size += view.nbytes
+        if len(self._pending) >= _WRITE_BYTES:
+            self.flush()
+        return view.nbytes
+
+    def flush(self) -> None:
+        if self._pending:
+            self._digest.update(self._pending)
+            view = memoryview(self._pending)
+            done = 0
+            while done < len(view):
+                done += self._file.write(view[done:])
+            view.release()
+            self._pending = bytearray()
+
+    def tell(self) -> int:
+        return self.size
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of everything up to the last `flush`."""
+        return self._digest.hexdigest()
+
+
+def write_payload(path: Path, format: Format, contract: Contract, tables: Iterable[pa.Table]) -> Written:  # noqa: A002 - the manifest's own word
+    """Writes the tables (each with exactly `contract.arrow_schema`) as one payload. After an error the file is unusable."""
+    with path.open("wb", buffering=0) as file:
+        return _write(file, format, contract, tables)
+
+
+def payload_bytes(format: Format, contract: Contract, table: pa.Table) -> tuple[bytes, Written]:  # noqa: A002
+    """One small payload in memory, for groups of them that become visible together (`durable.publish_many`)."""
+    file = io.BytesIO()
+    written = _write(file, format, contract, [table])
+    return file.getvalue(), written
+
+
+def digest_file(path: Path) -> tuple[str, int]:
+    """(sha256 in hex, size in bytes) of a file of any size, read once."""
+    with path.open("rb", buffering=0) as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return digest.hexdigest(), file.tell()
+
+
+def _write(file: BinaryIO, format: Format, contract: Contract, tables: Iterable[pa.Table]) -> Written:  # noqa: A002
+    sink = HashingFile(file)
+    writer: PayloadWriter
+    match format:
+        case Format.PARQUET:
+            writer = ParquetWriter(sink, contract.arrow_schema)
+        case Format.JSONL:
+            writer = JsonLinesWriter(sink, contract.arrow_schema)
+    rows = _feed(writer, iter(tables))
+    writer.close()
+    sink.flush()
+    return Written(sink.size, sink.sha256, rows)
+
+
+def _feed(writer: PayloadWriter, tables: Iterator[pa.Table]) -> int:
+    """Gives the writer all tables; encodes one while the next is being fetched. Returns the number of documents."""
+    table, following = next(tables, None), next(tables, None)
+    if following is None:  # most payloads are one table: no thread for them
+        if table is not None:
+            writer.write(table)
+        return table.num_rows if table is not None else 0
+    rows = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="payload") as encoder:
+        while table is not None:
+            encoding = encoder.submit(writer.write, table)
+            rows += table.num_rows
+            table, following = following, None if following is None else next(tables, None)
+            encoding.result()
+    return rows

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -134,6 +135,55 @@ def test_the_layers_hold_and_are_looked_at() -> None:
     makefile = (REPOSITORY / "Makefile").read_text("utf-8")
     for check in ("ruff check", "ruff format --check", "mypy", "lint-imports", "-m pytest"):
         assert check in makefile
+
+
+def bare_machine(folder: Path, *tools: str) -> dict[str, str]:
+    """An environment in which only `tools` (and what a shell needs) are found."""
+    folder.mkdir(exist_ok=True)
+    for tool in ("sh", "id", "env", "cat", *tools):
+        (folder / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+    return {"PATH": str(folder)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
+def test_a_missing_system_tool_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
+    shell = shutil.which("sh") or "sh"
+    for what, words in (("tests", "apt-get install openssh-client"), ("venv", "not-there")):
+        run = subprocess.run(
+            [shell, str(REPOSITORY / ".ci" / "tools"), what],
+            env={**bare_machine(tmp_path / what), "PYTHON": "not-there"},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        assert run.returncode == 1, run.stderr
+        assert words in run.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
+def test_installing_a_system_tool_upgrades_nothing_else(tmp_path: Path) -> None:
+    """A pretended apt-get without package lists: it is asked, updated, asked again, and never for more than was needed."""
+    env = bare_machine(tmp_path, "chmod", "touch", "true")
+    asked = tmp_path / "asked"
+    (tmp_path / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    (tmp_path / "apt-get").write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\n'
+        f'case "$*" in update*) touch {tmp_path}/lists ;;\n'
+        f"*) [ -f {tmp_path}/lists ] && touch {tmp_path}/ssh-keygen && chmod +x {tmp_path}/ssh-keygen ;;\nesac\n"
+    )
+    for script in ("sudo", "apt-get"):
+        (tmp_path / script).chmod(0o755)
+    shell = shutil.which("sh") or "sh"
+    run = subprocess.run(
+        [shell, str(REPOSITORY / ".ci" / "tools"), "tests"], env=env, stdin=subprocess.DEVNULL, check=False
+    )
+    assert run.returncode == 0
+    first, update, second = asked.read_text().splitlines()
+    assert first == second
+    assert update.split()[0] == "update"
+    assert {"--no-upgrade", "--no-remove", "--no-install-recommends"} <= set(second.split())
+    assert second.split()[-2:] == ["install", "openssh-client"]
 
 
 @pytest.mark.slow

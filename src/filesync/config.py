@@ -1,0 +1,279 @@
+"""`filesync.toml` and `keys/` as frozen settings.
+
+What is read here is checked here: an unknown key, a wrong type or a bad id is a `ConfigError` that names the place in the file.
+A key file that exists but cannot be read stops the site: a pinned peer never silently becomes an unpinned one.
+This module reads and writes only the site's own configuration; it never touches batches.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from filesync.errors import ConfigError
+from filesync.protocol.identity import Format, Role, check_id
+from filesync.protocol.signing import PublicKey, SigningKey
+from filesync.sources.settings import SourceSettings
+
+FILE_NAME = "filesync.toml"
+KEY_NAME = "site_ed25519"
+
+#: What a role may send, unless `may_send` of the peer says otherwise (design.md §7, invariant 11).
+SENDS_BY_ROLE: dict[Role, frozenset[str]] = {
+    Role.CAIXA: frozenset({"vendas", "fechamento"}),
+    Role.POSTO: frozenset({"vendas", "fechamento"}),
+    Role.MATRIZ: frozenset({"produtos", "clientes", "funcionarios", "credenciais", "vendas"}),
+    Role.PORTAL: frozenset(),
+}
+#: Datasets in which a role may pass on rows of another origem (the matriz feeds the portal with its postos' sales).
+RELAYS_BY_ROLE: dict[Role, frozenset[str]] = {Role.MATRIZ: frozenset({"vendas", "clientes"})}
+
+SiteId = Annotated[str, AfterValidator(check_id)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Section):
+    """Bounds on what is accepted from a peer and on what is held in memory."""
+
+    manifest_bytes_max: int = Field(default=1 << 20, ge=4096, description="larger manifests and receipts are set aside unread")
+    payload_bytes_max: int = Field(default=4 << 30, ge=4096, description="a batch that claims more is rejected")
+    chunk_documents: int = Field(default=65_536, ge=1, description="documents held in memory at a time")
+    group_batches_max: int = Field(default=500, ge=1, description="small batches that share one transaction")
+
+
+class Peer(_Section):
+    """A site that this one exchanges files with. `link` is absent where the peer comes to us."""
+
+    role: Role
+    link: str | None = None
+    relay: bool = False
+    mailbox: str = "{site}/inbox/{sender}"
+    may_send: frozenset[str] | None = None
+    relays: frozenset[str] | None = None
+    reship_after_s: int = Field(default=3600, ge=0, description="relay only: ship again when no receipt came for so long")
+
+    def sends(self, dataset: str) -> bool:
+        """Whether this peer may send batches of `dataset` here."""
+        return dataset in (SENDS_BY_ROLE[self.role] if self.may_send is None else self.may_send)
+
+    def passes_on(self, dataset: str) -> bool:
+        """Whether this peer may send rows whose origem is another site."""
+        return dataset in (RELAYS_BY_ROLE.get(self.role, frozenset()) if self.relays is None else self.relays)
+
+
+class Dataset(_Section):
+    """How this site sends one dataset."""
+
+    to: str | None = None
+    format: Format = Format.PARQUET
+    documents_max: int = Field(default=100_000, ge=1, description="larger captures are split into several batches")
+    source: dict[str, Any] | None = None
+
+
+class _File(_Section):
+    site: SiteId
+    role: Role
+    limits: Limits = Limits()
+    groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
+    peers: dict[SiteId, Peer] = Field(default_factory=dict)
+    datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a person decided about a site."""
+
+    root: Path
+    site: str
+    role: Role
+    limits: Limits
+    groups: dict[str, tuple[str, ...]]
+    peers: dict[str, Peer]
+    datasets: dict[str, Dataset]
+    sources: dict[str, SourceSettings]
+    key: SigningKey
+    pinned: dict[str, PublicKey]
+
+    @property
+    def database(self) -> Path:
+        """The embedded store's file."""
+        return self.root / "filesync.db"
+
+    def members(self, audience: str) -> tuple[str, ...]:
+        """The sites behind an audience: a configured group, a role's group (`caixas`, `postos`), or one peer."""
+        if audience in self.groups:
+            return self.groups[audience]
+        if audience in self.peers:
+            return (audience,)
+        for role in Role:
+            if audience == f"{role.value}s":
+                found = tuple(sorted(name for name, peer in self.peers.items() if peer.role is role))
+                if found:
+                    return found
+        known = ", ".join([*self.groups, *self.peers]) or "none"
+        raise ConfigError("audience-unknown", f"nobody is called {audience!r} here; known peers and groups: {known}")
+
+    def audience_of(self, dataset: str, to: str | None = None) -> str:
+        """Whom a dataset goes to: as asked, as configured, or the one obvious answer for this role."""
+        configured = self.datasets[dataset].to if dataset in self.datasets else None
+        if chosen := to or configured:
+            self.members(chosen)
+            return chosen
+        if self.role in (Role.CAIXA, Role.POSTO):
+            heads = [name for name, peer in self.peers.items() if peer.role is Role.MATRIZ]
+            if len(heads) == 1:
+                return heads[0]
+        elif self.role is Role.MATRIZ and dataset != "vendas" and any(p.role is Role.CAIXA for p in self.peers.values()):
+            return "caixas"
+        raise ConfigError("audience-missing", f"{dataset} has no recipient: say --to PEER, or set `to` under [datasets.{dataset}]")
+
+    def dataset(self, name: str) -> Dataset:
+        """Settings of a dataset; defaults where the file says nothing."""
+        return self.datasets.get(name, Dataset())
+
+
+def load(root: Path) -> Settings:
+    """Read the settings of the site at `root`. Raises `ConfigError` naming the place in the file."""
+    path = root / FILE_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("not-a-site", f"{root} is not a filesync site: it has no {FILE_NAME}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise ConfigError("config-unreadable", f"{path}: {err}") from err
+    try:
+        file = _File.model_validate(raw)
+    except ValidationError as err:
+        places = [f"  {'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in err.errors()]
+        raise ConfigError("config-invalid", f"{path}:\n" + "\n".join(places)) from err
+    if file.site in file.peers:
+        raise ConfigError("config-invalid", f"{path}: [peers.{file.site}] is this site itself")
+    sources = {}
+    for name, dataset in file.datasets.items():
+        if dataset.source is not None:
+            try:
+                sources[name] = SourceSettings.from_toml(dataset.source)
+            except ConfigError as err:
+                raise ConfigError(err.code, f"{path}: [datasets.{name}.source] {err.message}") from err
+    return Settings(
+        root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
+        _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))},
+    )  # fmt: skip
+
+
+def key_path(root: Path) -> Path:
+    """The site's private key."""
+    return root / "keys" / KEY_NAME
+
+
+def pinned_path(root: Path, peer: str) -> Path:
+    """Where a peer's pinned public key lies."""
+    return root / "keys" / "peers" / f"{peer}.pub"
+
+
+def _own_key(root: Path) -> SigningKey:
+    path = key_path(root)
+    try:
+        return SigningKey.from_openssh(path.read_bytes())
+    except (OSError, ValueError) as err:
+        raise ConfigError("key-unreadable", f"this site's key {path} cannot be read: {err}") from err
+
+
+def _pinned_key(root: Path, peer: str) -> PublicKey | None:
+    path = pinned_path(root, peer)
+    try:
+        return read_public_key(path) if path.exists() else None
+    except OSError as err:
+        raise ConfigError("key-unreadable", f"the pinned key of {peer}, {path}, cannot be read: {err}") from err
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """Read an OpenSSH public key file (`ssh-ed25519 AAAA… comment`)."""
+    try:
+        return PublicKey.from_openssh(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise ConfigError("key-unreadable", f"{path} is not an OpenSSH Ed25519 public key: {err}") from err
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a secret that only the owner may read; never over an existing one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def render_new(site: str, role: Role) -> str:
+    """The commented `filesync.toml` of a new site."""
+    return _TEMPLATE.format(site=site, role=role.value)
+
+
+def render_peer(name: str, peer: Peer) -> str:
+    """The section that `filesync peer add` appends."""
+    lines = [f"\n[peers.{name}]", f'role = "{peer.role.value}"']
+    if peer.link is not None:
+        lines.append(f"link = {toml_text(peer.link)}")
+    if peer.relay:
+        lines += ["relay = true", f"mailbox = {toml_text(peer.mailbox)}"]
+    return "\n".join(lines) + "\n"
+
+
+def toml_text(text: str) -> str:
+    """A TOML basic string (Windows paths carry backslashes)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+_TEMPLATE = """\
+# filesync: the settings of this site. Lines that start with # are explanations or defaults.
+# After a change: `filesync status` says whether the file is understood.
+
+site = "{site}"
+role = "{role}"                    # caixa | posto | matriz | portal
+
+# [limits]
+# documents in memory at a time, the largest manifest and payload accepted from a peer, small batches per transaction:
+# chunk_documents = 65536
+# manifest_bytes_max = 1048576
+# payload_bytes_max = 4294967296
+# group_batches_max = 500
+
+# Whom a batch may be for, besides single peers. `caixas` and `postos` exist by themselves (all peers of that role).
+# [groups]
+# loja-centro = ["caixa-01", "caixa-02"]
+
+# How this site sends a dataset, and where its rows come from (docs/sources.md has every form).
+# [datasets.vendas]
+# to = "matriz"
+# format = "parquet"               # parquet | jsonl
+# documents_max = 100000           # larger captures are split
+#
+# [datasets.vendas.source]
+# kind = "csv"                     # csv | jsonl | parquet | sql | store
+# path = "drop/vendas/*.csv"
+# encoding = "latin-1"
+# delimiter = ";"
+# decimal = ","
+# date = "dd/mm/aaaa"
+# group_by = ["cupom"]             # one line per item: lines become documents by these columns
+#
+# [datasets.vendas.source.columns]
+# venda_id = {{ uuid_of = ["cupom"] }}
+# numero = "cupom"
+
+# Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
+# [peers.matriz]
+# role = "matriz"
+# link = "../matriz"               # the peer's folder, seen from here; leave it out where the peer comes to us
+# relay = false                    # true: the link is a place with mailboxes between the two
+"""

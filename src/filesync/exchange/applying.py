@@ -1,0 +1,312 @@
+"""Apply: a verified batch's rows, its ledger row and its receipt in one transaction. At that instant it is applied.
+
+- Small batches of one contract share a transaction (group commit): read, checked and appended together. A group in which anything is
+  wrong is split in halves until the bad batch stands alone, so that one bad batch never costs its neighbours anything.
+- A single batch streams: chunk by chunk, checked in one thread while the last chunk is appended in another; memory is bounded.
+- A new batch is appended straight into its tables. Only when a key is there already does the transaction go back to its savepoint and
+  take the stage-and-merge way, in which a later version of a row wins and an older one never overwrites.
+- A batch that is wrong (rows, totals, keys) is rejected: that is recorded like an application, with a receipt, and uses its number.
+  Where the contract says `on_bad_rows: quarantine`, the good documents are applied and the bad ones kept with their errors.
+
+Not here: whether a batch may be applied (admission), moving its files (incoming.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filesync.contracts import Contract, OnBadRows, TotalsSum
+from filesync.errors import RejectedError
+from filesync.exchange import quarantine
+from filesync.exchange.arrivals import Verified
+from filesync.exchange.context import SOFTWARE, Context
+from filesync.exchange.pipeline import ahead
+from filesync.exchange.reports import AppliedBatch
+from filesync.protocol.envelope import canonical
+from filesync.protocol.identity import Mode
+from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
+from filesync.readers import read_many, read_payload
+from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
+from filesync.stores.sqlite import Tx
+
+#: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
+BAD_DOCUMENTS_MAX = 10_000
+
+Totals = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A batch whose payload has the size and digest that its manifest claims. `data` is set for small ones."""
+
+    verified: Verified
+    contract: Contract
+    payload: Path
+    data: bytes | None
+    received_at: str
+    missing: tuple[int, ...]
+
+    @property
+    def groupable(self) -> bool:
+        """Whether it may share a transaction with others."""
+        return self.data is not None and self.verified.manifest.mode is Mode.DELTA
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What is known of a batch while it is applied."""
+
+    sums: TotalsSum
+    problems: list[Problem] = field(default_factory=list)
+    bad: int = 0
+    bad_lines: list[str] = field(default_factory=list)
+
+    def refuse(self, problems: Sequence[Problem], count: int, lines: Sequence[str]) -> None:
+        self.problems.extend(problems[: PROBLEMS_MAX - len(self.problems)])
+        self.bad += count
+        self.bad_lines.extend(lines)
+
+
+class _BrokenBatchError(RejectedError):
+    """The batch as a whole is rejected; `problems` name what is wrong in it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[0].code, problems[0].message)
+        self.problems = tuple(problems[:PROBLEMS_MAX])
+
+
+def apply_group(ctx: Context, group: Sequence[Ready]) -> Iterator[AppliedBatch]:
+    """Apply batches of one contract and format, in feed order; each is decided when its value is yielded."""
+    if len(group) == 1:
+        yield _apply_single(ctx, group[0])
+        return
+    applied = _apply_together(ctx, group)
+    if applied is None:
+        half = len(group) // 2
+        yield from apply_group(ctx, group[:half])
+        yield from apply_group(ctx, group[half:])
+    else:
+        yield from applied
+
+
+def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] | None:
+    """The common case: everything is new and right. None: something is not, look closer."""
+    contract = group[0].contract
+    manifests = [ready.verified.manifest for ready in group]
+    if sum(manifest.payload_bytes for manifest in manifests) > ctx.settings.limits.payload_bytes_max:
+        return None
+    try:
+        table, owner = read_many([ready.data or b"" for ready in group], manifests[0].format, contract)
+    except RejectedError:
+        return None
+    if not contract.validate(table).ok:
+        return None
+    claims = contract.claims_by_group(table, owner, len(group))
+    if any(rows != dict(m.rows) or totals != m.totals for (rows, totals), m in zip(claims, manifests, strict=True)):
+        return None
+    if any(not _may_relay(ctx, ready) for ready in group):
+        origins = pa.array([None if _may_relay(ctx, ready) else ready.verified.manifest.id.feed.origin for ready in group], pa.string())
+        if not pc.all(pc.equal(table.column("origem"), origins.take(owner)), min_count=0).as_py():
+            return None
+    try:
+        with ctx.store.transaction() as tx:
+            tx.ensure_tables(contract)
+            ids = [tx.next_batch_id() for _ in group]
+            tx.append(contract, contract.flatten(table), _owners(contract, table, pa.array(ids, pa.int64()).take(owner)))
+            results = [
+                (ready, _decide(ctx, ready, batch_id, Verdict.APPLIED, dict(m.rows), dict(m.totals), ()))
+                for ready, batch_id, m in zip(group, ids, manifests, strict=True)
+            ]
+            tx.record_incoming([record for _, record in results])
+    except KeyExistsError:
+        return None
+    return [AppliedBatch(ready.verified.stem, Verdict.APPLIED, record.documents, ()) for ready, record in results]
+
+
+def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict[str, pa.Array]:
+    """The batch id of every row of every relation: a line has its document's."""
+    owners = {contract.dataset: per_document}
+    for relation in contract.relations[1:]:
+        parents = pc.list_parent_indices(table.column(relation.name).combine_chunks())
+        owners[relation.name] = per_document.take(parents)
+    return owners
+
+
+def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
+    """One batch, however large, however wrong."""
+    manifest, contract = ready.verified.manifest, ready.contract
+    outcome = _Outcome(TotalsSum(contract))
+    with ctx.store.transaction() as tx:
+        batch_id = tx.next_batch_id()
+        start = tx.savepoint()
+        try:
+            _too_large(ctx, ready)
+            tx.ensure_tables(contract)
+            try:
+                for chunk in ahead(_good_chunks(ctx, ready, outcome)):
+                    tx.append(contract, contract.flatten(chunk), batch_id)
+            except KeyExistsError:
+                tx.rollback_to(start)
+                tx.ensure_tables(contract)
+                outcome = _merge(ctx, tx, ready, batch_id)
+            if manifest.mode is Mode.SNAPSHOT and not outcome.bad:
+                tx.deactivate_absent(contract, batch_id, manifest.id.feed.origin)
+            verdict, rows, totals = _verdict(outcome), outcome.sums.rows, outcome.sums.totals
+            problems = tuple(outcome.problems)
+        except RejectedError as err:
+            tx.rollback_to(start)
+            verdict, rows, totals = Verdict.REJECTED, {}, {}
+            problems = err.problems if isinstance(err, _BrokenBatchError) else (Problem(err.code, err.message),)
+        if verdict is Verdict.PARTIAL:
+            summary = Problem("partial", f"{outcome.bad} of {manifest.rows[contract.dataset]} documents were not applied; the others were")
+            quarantine.set_aside_rows(ctx, ready.verified.peer, ready.verified.stem, outcome.bad_lines, summary, problems)
+        record = _decide(ctx, ready, batch_id, verdict, rows, totals, problems)
+        tx.record_incoming([record])
+    return AppliedBatch(ready.verified.stem, verdict, record.documents, problems)
+
+
+def _merge(ctx: Context, tx: Tx, ready: Ready, batch_id: int) -> _Outcome:
+    """Some keys are held already: stage everything, then decide per key."""
+    manifest, contract = ready.verified.manifest, ready.contract
+    outcome = _Outcome(TotalsSum(contract))
+    stage = (contract.flatten(chunk) for chunk in ahead(_good_chunks(ctx, ready, outcome)))
+    merged = tx.merge(contract, stage, batch_id, RowOrder(manifest.id.feed, manifest.id.epoch))
+    if merged.duplicate_count:
+        keys = ", ".join("/".join(map(str, key)) for key in merged.duplicates[:3])
+        raise RejectedError(
+            "duplicate-key", f"{ready.verified.stem}: expected each key once, got {merged.duplicate_count} repeated documents: {keys}"
+        )
+    if merged.conflict_count:
+        return _without_conflicts(ctx, ready, np.asarray(merged.conflict_rows), merged.conflicts)
+    return outcome
+
+
+def _without_conflicts(ctx: Context, ready: Ready, conflicts: np.ndarray[Any, Any], keys: Sequence[tuple[Any, ...]]) -> _Outcome:
+    """Read once more to keep the conflicting documents and to count the others: conflicts are rare, and two passes need no memory."""
+    contract, stem = ready.contract, ready.verified.stem
+    named = [
+        Problem("conflict", f"{stem}: {'/'.join(map(str, key))} is held with other content from another installation of the site; "
+                "expected a higher versao", contract.dataset, int(row), None)
+        for row, key in zip(conflicts, keys, strict=False)
+    ]  # fmt: skip
+    if contract.on_bad_rows is OnBadRows.REJECT:
+        raise _BrokenBatchError(named)
+    outcome = _Outcome(TotalsSum(contract))
+    seen = _Outcome(TotalsSum(contract))
+    first = 0
+    for chunk in _good_chunks(ctx, ready, seen):
+        rows = np.arange(first, first + chunk.num_rows)
+        held = np.isin(rows, conflicts)
+        outcome.sums.add(chunk.filter(pa.array(~held)))
+        outcome.bad_lines.extend(_lines(contract, chunk.filter(pa.array(held))))
+        first += chunk.num_rows
+    outcome.bad_lines.extend(seen.bad_lines)
+    outcome.bad = seen.bad + len(conflicts)
+    outcome.problems = [*named, *seen.problems][:PROBLEMS_MAX]
+    return outcome
+
+
+def _good_chunks(ctx: Context, ready: Ready, outcome: _Outcome) -> Iterator[pa.Table]:
+    """Read and check the payload; yields what may be applied and notes the rest in `outcome`.
+
+    At the end the whole is compared with what the manifest claims. Raises `RejectedError` when the batch must be rejected whole.
+    """
+    manifest, contract = ready.verified.manifest, ready.contract
+    claimed = TotalsSum(contract)
+    malformed = 0
+    source = ready.payload if ready.data is None else ready.data
+    first = 0
+    for part in read_payload(
+        source, manifest.format, contract, chunk_rows=ctx.settings.limits.chunk_documents, rows_max=manifest.rows.get(contract.dataset, 0)
+    ):
+        claimed.add(part.table)
+        malformed += len(part.malformed)
+        outcome.refuse(part.malformed, len(part.malformed_rows), [text for _, text in part.malformed_rows])
+        good = _checked(ctx, ready, part.table, first, outcome)
+        first += part.table.num_rows
+        if outcome.bad > BAD_DOCUMENTS_MAX:
+            raise _BrokenBatchError(outcome.problems)
+        if not (outcome.bad and contract.on_bad_rows is OnBadRows.REJECT):
+            outcome.sums.add(good)
+            yield good
+    if outcome.bad and contract.on_bad_rows is OnBadRows.REJECT:
+        raise _BrokenBatchError(outcome.problems)
+    if not malformed and (claimed.rows != dict(manifest.rows) or claimed.totals != manifest.totals):
+        raise _BrokenBatchError([_mismatch(ready, claimed)])
+
+
+def _checked(ctx: Context, ready: Ready, table: pa.Table, first: int, outcome: _Outcome) -> pa.Table:
+    contract = ready.contract
+    findings = contract.validate(table)
+    bad = None
+    if not findings.ok:
+        bad = findings.bad
+        outcome.problems.extend(findings.problems(PROBLEMS_MAX, offset=first)[: PROBLEMS_MAX - len(outcome.problems)])
+    if not _may_relay(ctx, ready):
+        origin = ready.verified.manifest.id.feed.origin
+        foreign = pc.fill_null(pc.not_equal(table.column("origem"), origin), fill_value=True).combine_chunks()
+        if pc.any(foreign).as_py():
+            bad = foreign if bad is None else pc.or_(bad, foreign)
+            row = first + int(np.flatnonzero(np.asarray(foreign))[0])
+            message = f"origem: expected {origin!r}, got {table.column('origem')[row - first].as_py()!r}; a site sends its own rows only"
+            outcome.refuse([Problem("foreign-origem", message, contract.dataset, row, "/origem")], 0, [])
+    if bad is None:
+        return table
+    refused = table.filter(bad)
+    outcome.bad += refused.num_rows
+    if outcome.bad <= BAD_DOCUMENTS_MAX:
+        outcome.bad_lines.extend(_lines(contract, refused))
+    return table.filter(pc.invert(bad))
+
+
+def _lines(contract: Contract, table: pa.Table) -> list[str]:
+    return [json.dumps(document, ensure_ascii=False) for document in contract.documents(table)]
+
+
+def _may_relay(ctx: Context, ready: Ready) -> bool:
+    return ctx.settings.peers[ready.verified.peer].passes_on(ready.contract.dataset)
+
+
+def _too_large(ctx: Context, ready: Ready) -> None:
+    limit, claim = ctx.settings.limits.payload_bytes_max, ready.verified.manifest.payload_bytes
+    if claim > limit:
+        raise RejectedError("oversized", f"{ready.verified.stem}: expected at most {limit} payload bytes, got {claim}")
+
+
+def _mismatch(ready: Ready, found: TotalsSum) -> Problem:
+    manifest = ready.verified.manifest
+    for what, claim, got in (("rows", dict(manifest.rows), found.rows), ("totals", dict(manifest.totals), found.totals)):
+        for name in sorted({*claim, *got}):
+            if claim.get(name) != got.get(name):
+                message = f"{ready.verified.stem}: {what} of {name}: expected {claim.get(name)} as the manifest claims, got {got.get(name)}"
+                return Problem("totals-mismatch", message)
+    raise AssertionError("called without a mismatch")
+
+
+def _verdict(outcome: _Outcome) -> Verdict:
+    return Verdict.PARTIAL if outcome.bad else Verdict.APPLIED
+
+
+def _decide(
+    ctx: Context, ready: Ready, batch_id: int, verdict: Verdict, rows: dict[str, int], totals: Totals, problems: tuple[Problem, ...]
+) -> IncomingRecord:
+    """The ledger row with its receipt, which is what will be sent, byte for byte, however often."""
+    manifest = ready.verified.manifest
+    now = ctx.now()
+    receipt = Receipt(
+        batch=ready.verified.stem, manifest_sha256=ready.verified.sha256, payload_sha256=manifest.payload_sha256, recipient=ctx.me,
+        verdict=verdict, rows=rows, totals=totals, problems=problems, applied_through=manifest.id.seq, missing=ready.missing,
+        received_at=ready.received_at, applied_at=now, clock=now, contract=ready.contract.name, software=SOFTWARE,
+    )  # fmt: skip
+    return IncomingRecord(
+        batch_id, manifest.name, manifest.version, manifest.mode, ready.verified.sha256, manifest.payload_sha256, verdict,
+        canonical(receipt.to_signed()).decode(), ready.received_at, now, rows.get(ready.contract.dataset, 0),
+    )  # fmt: skip

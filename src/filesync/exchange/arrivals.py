@@ -1,0 +1,188 @@
+"""Collect: what lies in one peer's inbox, and what each manifest may become. Reads; changes nothing.
+
+The order of the checks is the order of trust, cheapest first:
+1. the file's name (protocol.identity): anything outside the grammar is a stranger, left where it is and listed;
+2. the file's size, before a byte of it is read;
+3. the envelope, then the signature against the pinned key: from here on the sender is known;
+4. the manifest's form, and that it names the file it came in;
+5. admission (protocol.admission), against the feed's standing.
+The payload is not opened here: a replay is answered from the manifest alone, and whoever applies checks size and digest first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filesync.config import Peer
+from filesync.errors import DamagedError, RejectedError
+from filesync.exchange.context import Context
+from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit
+from filesync.protocol.envelope import Envelope, decode, sha256_hex
+from filesync.protocol.identity import Feed, FileKind, FileName, parse_file_name
+from filesync.protocol.manifest import Manifest, UnknownFormatError
+from filesync.protocol.receipt import Problem
+from filesync.protocol.signing import SignatureError
+
+FeedEpoch = tuple[Feed, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A manifest whose sender, form and name are proven, with the digest that receipts answer."""
+
+    peer: str
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def stem(self) -> str:
+        """The batch's name."""
+        return self.manifest.name.stem
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A verified manifest and what admission says of it."""
+
+    verified: Verified
+    decision: Apply | Replay | Wait | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A file that cannot be trusted (`set_aside`) or not be understood yet (it stays where it is)."""
+
+    name: str
+    problem: Problem
+    set_aside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One inbox at one moment. `payloads` maps file names to sizes."""
+
+    peer: str
+    folder: Path
+    receipts: tuple[FileName, ...]
+    manifests: tuple[FileName, ...]
+    payloads: Mapping[str, int]
+    sizes: Mapping[str, int]
+    strangers: tuple[str, ...]
+
+    def orphans(self) -> tuple[str, ...]:
+        """Payloads whose manifest is not here (yet)."""
+        stems = {m.batch.stem for m in self.manifests}
+        return tuple(name for name in self.payloads if name.rsplit(".", 1)[0] not in stems)
+
+
+@dataclass(slots=True)
+class Standings:
+    """The feeds' heads and the decided numbers, as the ledger has them plus what this turn has decided to apply."""
+
+    heads: dict[FeedEpoch, Standing]
+    known: dict[FeedEpoch, dict[int, Known]] = field(default_factory=lambda: defaultdict(dict))
+
+    def decided(self, verified: Verified) -> None:
+        """This number will be decided in this turn: the next one of its feed may follow."""
+        key, seq = (verified.manifest.id.feed, verified.manifest.id.epoch), verified.manifest.id.seq
+        self.heads[key] = Standing(seq, verified.sha256)
+        self.known[key][seq] = Known(verified.sha256)
+
+
+def list_inbox(ctx: Context, peer: str) -> Listing:
+    """List `inbox/<peer>/`; a folder that is not there is an empty one."""
+    folder = ctx.folders.inbox(peer)
+    receipts, manifests, payloads, sizes, strangers = [], [], {}, {}, []
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        entries = []
+    for entry in entries:
+        parsed = parse_file_name(entry.name)
+        if parsed is None or not entry.is_file(follow_symlinks=False):
+            strangers.append(entry.name)
+            continue
+        size = sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+        if parsed.kind is FileKind.RECEIPT:
+            receipts.append(parsed)
+        elif parsed.kind is FileKind.MANIFEST:
+            manifests.append(parsed)
+        else:
+            payloads[entry.name] = size
+    manifests.sort(key=_feed_order)
+    return Listing(peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers))
+
+
+def _feed_order(name: FileName) -> tuple[str, str, int]:
+    return str(name.batch.id.feed), name.batch.id.epoch, name.batch.id.seq
+
+
+def known_numbers(ctx: Context, standings: Standings, listing: Listing) -> None:
+    """Look up the numbers of this inbox that the ledger may have decided already: one query per feed, none for new numbers."""
+    wanted: dict[FeedEpoch, set[int]] = defaultdict(set)
+    for name in listing.manifests:
+        key = (name.batch.id.feed, name.batch.id.epoch)
+        head = standings.heads.get(key)
+        if head is not None and name.batch.id.seq <= head.seq:
+            wanted[key].add(name.batch.id.seq)
+    for (feed, epoch), seqs in wanted.items():
+        standings.known[feed, epoch].update(ctx.store.known(feed, epoch, seqs))
+
+
+def collect(ctx: Context, listing: Listing, standings: Standings) -> Iterator[Admitted | Unfit]:
+    """Judge every manifest of an inbox in feed order. `standings` is read as it is when each one's turn comes."""
+    peer = ctx.settings.peers[listing.peer]
+    for name in listing.manifests:
+        try:
+            verified = _verify(ctx, listing, name)
+        except UnknownFormatError as err:
+            yield Unfit(str(name), Problem(err.code, f"{err.message}; it waits for this site's filesync to be updated"), set_aside=False)
+        except (DamagedError, RejectedError, SignatureError) as err:
+            yield Unfit(str(name), Problem(err.code, err.message), set_aside=True)
+        except OSError as err:
+            yield Unfit(str(name), Problem("locked", f"{name} cannot be read now ({err}); the next turn tries again"), set_aside=False)
+        else:
+            yield Admitted(verified, _admit(ctx, peer, verified, standings))
+
+
+def _verify(ctx: Context, listing: Listing, name: FileName) -> Verified:
+    envelope = open_signed(ctx, listing, str(name), "manifest-unreadable")
+    manifest = Manifest.from_signed(envelope.signed)
+    if manifest.name.manifest != str(name):
+        raise RejectedError("renamed", f"{name}: expected the manifest of that batch, got the manifest of {manifest.name.stem}")
+    return Verified(listing.peer, manifest, sha256_hex(envelope.canonical))
+
+
+def open_signed(ctx: Context, listing: Listing, name: str, code: str) -> Envelope:
+    """Read a manifest or receipt whose sender is `listing.peer`: size, form, and signature where a key is pinned."""
+    if (size := listing.sizes[name]) > ctx.settings.limits.manifest_bytes_max:
+        raise DamagedError("oversized", f"{name}: expected at most {ctx.settings.limits.manifest_bytes_max} bytes, got {size}")
+    envelope = decode((listing.folder / name).read_bytes(), code=code)
+    pinned = ctx.settings.pinned.get(listing.peer)
+    if pinned is not None:
+        try:
+            pinned.verify(envelope.canonical, envelope.signature)
+        except SignatureError as err:
+            raise SignatureError(err.code, f"{name}: expected the signature of {listing.peer} ({pinned.fingerprint}): {err.message}") from err
+    return envelope
+
+
+def _admit(ctx: Context, peer: Peer, verified: Verified, standings: Standings) -> Apply | Replay | Wait | Refuse:
+    batch = verified.manifest.id
+    key = (batch.feed, batch.epoch)
+    return admit(
+        verified.manifest,
+        verified.sha256,
+        me=ctx.me,
+        sender=verified.peer,
+        standing=standings.heads.get(key),
+        known=standings.known[key].get(batch.seq),
+        contract_known=ctx.contracts.get(batch.feed.dataset, verified.manifest.version) is not None,
+        may_send=peer.sends(batch.feed.dataset),
+    )
+
+

@@ -1,0 +1,170 @@
+"""Capture: rows from a dataset's source, sealed.
+
+A dropped file whose content was captured before with the same settings is not read again by a turn (an explicit export reads it always).
+It is known by the SHA-256 of its content, not by its time. Documents that cannot be formed or break the contract stay where they are:
+reading never changes a source; a note in `quarantine/<this site>/` names them until a later reading finds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from filesync.contracts import Contract
+from filesync.errors import ConfigError, RejectedError
+from filesync.exchange import quarantine
+from filesync.exchange.context import Context
+from filesync.exchange.outgoing import PROBLEMS_MAX, Order, seal
+from filesync.exchange.reports import SealReport
+from filesync.protocol.identity import Format
+from filesync.protocol.receipt import Problem
+from filesync.sources import Kind, SourceSettings, read_source, source_files
+from filesync.writers.payload import digest_file
+
+#: How a file named on the command line is read when nothing is configured for its dataset.
+_BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a person or a turn asks for."""
+
+    dataset: str
+    path: Path | None = None
+    business_date: date | None = None
+    to: str | None = None
+    format: Format | None = None
+    full: bool = False
+    again: bool = False
+    only_new_files: bool = False
+
+
+def order_of(ctx: Context, export: Export) -> Order:
+    """Complete a request from the settings and the contract."""
+    contract = ctx.contracts.latest(export.dataset)
+    if contract is None:
+        known = ", ".join(ctx.contracts.datasets())
+        raise ConfigError("dataset-unknown", f"no contract for {export.dataset!r}; known datasets: {known}")
+    chosen = ctx.settings.dataset(export.dataset)
+    return Order(
+        contract,
+        ctx.settings.audience_of(export.dataset, export.to),
+        export.format or chosen.format,
+        chosen.documents_max,
+        export.business_date,
+        export.full,
+        export.again,
+    )
+
+
+def export(ctx: Context, wanted: Export) -> SealReport:
+    """Capture a dataset from its source and seal what is new or changed."""
+    order = order_of(ctx, wanted)
+    source = _source(ctx, wanted)
+    if source.kind is Kind.STORE:
+        return _export_store(ctx, order, wanted)
+    if source.kind is Kind.SQL:
+        return _export_one(ctx, order, wanted, source, None)
+    files = source_files(source, ctx.folders.root, wanted.path)
+    if not files and not wanted.only_new_files:
+        raise ConfigError("source-empty", f"{wanted.dataset}: no file fits {wanted.path or source.path!s}")
+    if order.full and len(files) > 1:
+        raise ConfigError("source-ambiguous", f"{wanted.dataset}: --full needs one file, got {len(files)}; name it with --from")
+    report = SealReport(wanted.dataset)
+    for path in files:
+        _add(report, _export_file(ctx, order, wanted, source, path))
+    return report
+
+
+def _source(ctx: Context, wanted: Export) -> SourceSettings:
+    configured = ctx.settings.sources.get(wanted.dataset)
+    if wanted.path is None:
+        if configured is None:
+            raise ConfigError(
+                "source-missing",
+                f"{wanted.dataset} has no source: name a file with --from, or describe one under [datasets.{wanted.dataset}.source]",
+            )
+        return configured
+    if not wanted.path.exists():
+        raise ConfigError("source-missing", f"{wanted.path} does not exist")
+    kind = _BY_SUFFIX.get(wanted.path.suffix.lower())
+    if configured is not None and configured.kind not in (Kind.SQL, Kind.STORE) and (kind is None or configured.kind.value == kind):
+        return configured
+    if kind is None:
+        raise ConfigError("source-unknown", f"{wanted.path}: expected a file that ends in {', '.join(_BY_SUFFIX)}")
+    return SourceSettings.from_toml({"kind": kind, "path": str(wanted.path)})
+
+
+def _export_file(ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path) -> SealReport:
+    label = _label(ctx, path)
+    digest, _ = digest_file(path)
+    settings = f"{source.digest(order.contract.name)} {order.audience}"
+    if wanted.only_new_files:
+        known = ctx.store.captured(label)
+        if known is not None and (known.content_sha256, known.settings_sha256) == (digest, settings):
+            return SealReport(wanted.dataset)
+    report = _export_one(ctx, order, wanted, source, path)
+    if wanted.business_date is None:  # a reading of one day says nothing of the others
+        outcome = "complete" if not report.refused else f"{report.refused} documents refused"
+        ctx.store.record_captured(label, digest, settings, outcome, ctx.now())
+    return report
+
+
+def _export_one(ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path | None) -> SealReport:
+    label = _label(ctx, path) if path is not None else f"{wanted.dataset} query"
+    unformed: list[Problem] = []
+    lost = 0
+
+    def chunks() -> Iterator[pa.Table]:
+        nonlocal lost
+        for captured in read_source(source, order.contract, root=ctx.folders.root, site=ctx.me, path=path):
+            lost += len(captured.set_aside)
+            unformed.extend(captured.problems[: PROBLEMS_MAX - len(unformed)])
+            yield captured.table
+
+    case = f"{wanted.dataset}.{Path(label).name}" if path is not None else f"{wanted.dataset}.query"
+    try:
+        report = seal(ctx, order, chunks())
+    except RejectedError as err:
+        quarantine.note(ctx, ctx.me, case, Problem(err.code, f"{label}: {err.message}"), unformed)
+        raise
+    report.sources.append(label)
+    report.refused += lost
+    report.documents += lost
+    report.problems = [*unformed, *report.problems][:PROBLEMS_MAX]
+    if report.refused:
+        summary = Problem("bad-rows", f"{label}: {report.refused} of {report.documents} documents were not sealed; correct them there, and they are found")
+        quarantine.note(ctx, ctx.me, case, summary, report.problems)
+    elif wanted.business_date is None:
+        quarantine.resolve_note(ctx, ctx.me, case)
+    return report
+
+
+def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:
+    """The site's own store: what was applied here goes on, as the matriz' sales go to the portal."""
+    return seal(ctx, order, ctx.store.read_documents(order.contract, business_date=wanted.business_date))
+
+
+def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table], contract: Contract) -> SealReport:
+    """Documents that a Python caller holds already."""
+    chunks = iter([table]) if isinstance(table, pa.Table) else table
+    return seal(ctx, order, (contract.conform(chunk) for chunk in chunks))
+
+
+def _label(ctx: Context, path: Path) -> str:
+    absolute = path if path.is_absolute() else ctx.folders.root / path
+    return absolute.relative_to(ctx.folders.root).as_posix() if absolute.is_relative_to(ctx.folders.root) else str(absolute)
+
+
+def _add(total: SealReport, part: SealReport) -> None:
+    total.sealed += part.sealed
+    total.documents += part.documents
+    total.unchanged += part.unchanged
+    total.refused += part.refused
+    total.problems = [*total.problems, *part.problems][:PROBLEMS_MAX]
+    total.gaps += part.gaps
+    total.sources += part.sources

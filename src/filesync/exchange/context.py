@@ -1,0 +1,54 @@
+"""What every step of a station works with: settings, folders, store, contracts and a clock. Opened once, passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from filesync import __version__
+from filesync.config import Peer, Settings
+from filesync.contracts import Registry
+from filesync.exchange.folders import Folders
+from filesync.exchange.reports import Observer, unobserved
+from filesync.stores.sqlite import SqliteStore
+
+SOFTWARE = f"filesync {__version__}"
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Now, with this machine's offset."""
+    return datetime.now(timezone.utc).astimezone()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One site, opened. `clock` only labels; it never decides an order or a duplicate (invariant 7)."""
+
+    settings: Settings
+    folders: Folders
+    store: SqliteStore
+    contracts: Registry
+    clock: Clock = system_clock
+    observe: Observer = unobserved
+
+    @property
+    def me(self) -> str:
+        """This site's id."""
+        return self.settings.site
+
+    @property
+    def epoch(self) -> str:
+        """This installation's epoch."""
+        return self.store.site.epoch
+
+    def now(self) -> str:
+        """The clock as RFC 3339 text with its offset, to the second."""
+        return self.clock().isoformat(timespec="seconds")
+
+    def peers(self, only: str | None = None) -> dict[str, Peer]:
+        """The configured peers, or the one asked for."""
+        peers = self.settings.peers
+        return peers if only is None else {only: peers[only]}

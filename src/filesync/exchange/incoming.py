@@ -1,0 +1,253 @@
+"""Import: collect what lies in the inboxes, apply it, acknowledge, and put the files where they belong.
+
+Ordering rules:
+1. Size and digest of a payload are checked before its number counts as decided; a damaged payload leaves its manifest waiting for a fresh copy.
+2. Data, ledger and receipt commit together (applying.py).
+3. Receipts are published from the ledger, then marked as acknowledged, then the batch's files leave the inbox. A crash anywhere in
+   between makes the next turn publish the same bytes again.
+4. What is set aside has its reason beside it. A refused claim is recorded and answered where the sender is proven.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+from filesync.exchange import quarantine
+from filesync.exchange.applying import Ready, apply_group
+from filesync.exchange.arrivals import Admitted, Listing, Standings, Unfit, Verified, collect, known_numbers, list_inbox
+from filesync.exchange.context import SOFTWARE, Context
+from filesync.exchange.reports import Held, ImportReport, Progress
+from filesync.protocol.admission import Apply, Refuse, Replay, Wait
+from filesync.protocol.envelope import canonical, encode
+from filesync.protocol.identity import BatchName
+from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
+from filesync.writers.payload import digest_file
+from filesync.stores.values import RefusedRecord
+from filesync.writers import durable
+
+#: Payloads up to this size are read once, into memory, and may share a transaction.
+SMALL_BYTES = 256 * 1024
+#: Bytes of small payloads that wait in memory for a shared transaction.
+GROUP_BYTES = 32 * 1024 * 1024
+
+#: Refusals that are answered: the sender is proven, the batch is for us, and its origin must learn of it.
+_ANSWERED = frozenset({"same-number-other-content", "broken-chain", "before-opening", "not-allowed"})
+
+
+def import_all(ctx: Context, report: ImportReport) -> None:
+    """Collect, apply and acknowledge everything that can be; what cannot is reported with its reason."""
+    standings = Standings(ctx.store.standings())
+    listings = [list_inbox(ctx, peer) for peer in ctx.settings.peers]
+    total = sum(len(listing.manifests) for listing in listings)
+    waiting: list[Ready] = []
+    for listing in listings:
+        known_numbers(ctx, standings, listing)
+        for ready in _ready(ctx, listing, standings, report):
+            waiting.append(ready)
+            full = sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
+            if full or not ready.groupable or len(waiting) >= ctx.settings.limits.group_batches_max:
+                _apply(ctx, waiting, report, total)
+                waiting = []
+    _apply(ctx, waiting, report, total)
+    acknowledge(ctx)
+
+
+def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportReport) -> Iterator[Ready]:
+    """Deal with everything that is not to be applied; yield what is."""
+    ahead_of: dict[tuple[object, str], list[int]] = defaultdict(list)
+    for name in listing.manifests:
+        ahead_of[name.batch.id.feed, name.batch.id.epoch].append(name.batch.id.seq)
+    for item in collect(ctx, listing, standings):
+        if isinstance(item, Unfit):
+            if item.set_aside:
+                _set_aside(ctx, listing, item.name, [item.name], item.problem, report)
+            else:
+                report.waiting.append(Held(listing.peer, item.name, item.problem.code, item.problem.message))
+            continue
+        verified = item.verified
+        match item.decision:
+            case Apply():
+                ready = _check_payload(ctx, listing, verified, report, ahead_of)
+                if ready is not None:
+                    standings.decided(verified)
+                    yield ready
+            case Replay():
+                _replay(ctx, listing, verified, report)
+            case Wait(reason, detail, _):
+                report.waiting.append(Held(listing.peer, verified.stem, reason.value, detail))
+            case Refuse(problem):
+                _refuse(ctx, listing, item, problem, report)
+
+
+def _check_payload(
+    ctx: Context, listing: Listing, verified: Verified, report: ImportReport, numbers: dict[tuple[object, str], list[int]]
+) -> Ready | None:
+    """Compare the payload with the manifest's claim; None when it is not here or not whole."""
+    manifest, name = verified.manifest, verified.manifest.payload_file
+    size = listing.payloads.get(name)
+    path = listing.folder / name
+    if size is None:
+        message = f"{verified.stem}: the manifest is here, its payload {name} is not"
+        report.waiting.append(Held(listing.peer, verified.stem, "payload-missing", message))
+        return None
+    data: bytes | None = None
+    try:
+        if manifest.payload_bytes > ctx.settings.limits.payload_bytes_max:
+            found = manifest.payload_sha256  # not read at all: applying rejects the claim
+        elif size != manifest.payload_bytes and size > ctx.settings.limits.payload_bytes_max:
+            found = ""
+        elif size <= SMALL_BYTES:
+            data = path.read_bytes()
+            found = hashlib.sha256(data).hexdigest()
+        else:
+            found, size = digest_file(path)
+    except OSError as err:
+        report.waiting.append(Held(listing.peer, verified.stem, "locked", f"{name} cannot be read now ({err}); the next turn tries again"))
+        return None
+    if found != manifest.payload_sha256:
+        problem = _damage(listing, verified, size, found)
+        _set_aside(ctx, listing, name, [name], problem, report)
+        return None
+    key, seq = (manifest.id.feed, manifest.id.epoch), manifest.id.seq
+    later = [number for number in numbers[key] if number > seq]
+    missing = sorted(set(range(seq + 1, max(later, default=seq))) - set(later))[:MISSING_MAX] if later else []
+    contract = ctx.contracts.get(manifest.id.feed.dataset, manifest.version)
+    assert contract is not None, "admission lets only known contracts through"
+    return Ready(verified, contract, path, data, ctx.now(), tuple(missing))
+
+
+def _damage(listing: Listing, verified: Verified, size: int, found: str) -> Problem:
+    manifest, name = verified.manifest, verified.manifest.payload_file
+    other = next((m.batch.stem for m in listing.manifests if found and m.batch.digest12 == found[:12]), None)
+    if other is not None:
+        return Problem("swapped", f"{name}: expected the payload of {verified.stem}, got that of {other}")
+    expected = f"expected {manifest.payload_bytes} bytes with sha256 {manifest.payload_sha256}"
+    if size != manifest.payload_bytes:
+        code = "truncated" if size < manifest.payload_bytes else "oversized"
+        return Problem(code, f"{name}: {expected}, got {size} bytes")
+    return Problem("damaged", f"{name}: {expected}, got sha256 {found}")
+
+
+def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int) -> None:
+    """Apply in groups of one contract and format. The sort is stable: a feed's batches keep their order."""
+    for group in _groups(sorted(waiting, key=lambda ready: ready.verified.manifest.id.feed.dataset)):
+        by_stem = {ready.verified.stem: ready for ready in group}
+        for batch in apply_group(ctx, group):
+            report.applied.append(batch)
+            ready = by_stem[batch.name]
+            if batch.verdict is not Verdict.APPLIED:
+                first = batch.problems[0]
+                report.set_aside.append(Held(ready.verified.peer, batch.name, first.code, first.message))
+        acknowledge(ctx)
+        decided = {b.name: b for b in report.applied[-len(group) :]}
+        for ready in group:
+            if decided[ready.verified.stem].verdict is Verdict.REJECTED:
+                problems = decided[ready.verified.stem].problems
+                files = [p for p in (ready.payload.parent / ready.verified.manifest.name.manifest, ready.payload) if p.exists()]
+                quarantine.set_aside(
+                    ctx, ready.verified.peer, ready.verified.stem, files, problems[0], problems=problems, retryable=False
+                )
+        _archive(ctx, [r for r in group if decided[r.verified.stem].verdict is not Verdict.REJECTED])
+        ctx.observe(Progress("apply", len(report.applied), total, "batches"))
+
+
+def _groups(readies: list[Ready]) -> Iterator[list[Ready]]:
+    group: list[Ready] = []
+    for ready in readies:
+        if group and not (ready.groupable and group[0].groupable and _kind(ready) == _kind(group[0])):
+            yield group
+            group = []
+        group.append(ready)
+    if group:
+        yield group
+
+
+def _kind(ready: Ready) -> tuple[str, object]:
+    return ready.contract.name, ready.verified.manifest.format
+
+
+def _archive(ctx: Context, readies: Iterable[Ready]) -> None:
+    """Move applied batches out of the inbox; the manifest first, so that no manifest is left without its payload."""
+    moves = []
+    for ready in readies:
+        manifest = ready.verified.manifest
+        target = ctx.folders.archive(manifest.business_date)
+        inbox = ready.payload.parent
+        moves += [(inbox / manifest.name.manifest, target, manifest.name.manifest), (ready.payload, target, manifest.payload_file)]
+    durable.move_many(moves)
+
+
+def acknowledge(ctx: Context) -> None:
+    """Publish every receipt that the ledger holds and no outbox has had yet."""
+    pending = ctx.store.unacknowledged()
+    if pending:
+        answered = [stored for stored in pending if stored.receipt is not None]
+        durable.publish_many([_receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answered])
+        ctx.store.mark_acknowledged([stored.name for stored in pending])
+
+
+def _receipt_file(ctx: Context, name: str, origin: str, receipt: str) -> tuple[Path, str, bytes]:
+    return ctx.folders.outbox(origin), BatchName.parse(name).receipt(ctx.me), encode(json.loads(receipt), ctx.settings.key)
+
+
+def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportReport) -> None:
+    """Answer again what was answered before; the payload is not even opened."""
+    stored = ctx.store.receipt_of(verified.stem)
+    if stored is not None and stored.receipt is not None:
+        durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
+    report.replayed.append(verified.stem)
+    names = [name for name in (verified.manifest.name.manifest, verified.manifest.payload_file) if name in listing.sizes]
+    if stored is not None and stored.verdict is Verdict.REJECTED and stored.receipt is not None:
+        problems = Receipt.from_signed(json.loads(stored.receipt)).problems
+        files = [listing.folder / name for name in names]
+        quarantine.set_aside(ctx, listing.peer, stored.name, files, problems[0], problems=problems, retryable=False)
+        return
+    for name in names:
+        _put_away(listing.folder / name, ctx.folders.archive(verified.manifest.business_date))
+
+
+def _put_away(path: Path, target: Path) -> None:
+    """Into the archive, unless it is there: then the copy is dropped, for the one that was applied must not be overwritten."""
+    if (target / path.name).exists():
+        durable.remove(path)
+    else:
+        durable.move(path, target, path.name)
+
+
+def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, report: ImportReport) -> None:
+    """A claim that may not be applied uses no number; it is recorded, answered where it must be, and set aside with its payload."""
+    verified = item.verified
+    manifest = verified.manifest
+    if not ctx.store.refused([verified.sha256]):
+        receipt = None
+        if problem.code in _ANSWERED:
+            now = ctx.now()
+            standing = ctx.store.standings().get((manifest.id.feed, manifest.id.epoch))
+            receipt = Receipt(
+                batch=verified.stem, manifest_sha256=verified.sha256, payload_sha256=manifest.payload_sha256, recipient=ctx.me,
+                verdict=Verdict.REJECTED, rows={}, totals={}, problems=(problem,), applied_through=standing.seq if standing else 0,
+                missing=(), received_at=now, applied_at=now, clock=now, contract=None, software=SOFTWARE,
+            )  # fmt: skip
+        text = None if receipt is None else canonical(receipt.to_signed()).decode()
+        with ctx.store.transaction() as tx:
+            tx.record_refused(
+                [RefusedRecord(verified.sha256, verified.stem, manifest.id.feed.origin, problem.code, problem.message, ctx.now(), text)]
+            )
+    else:
+        stored = ctx.store.receipt_of(verified.stem)
+        if stored is not None and stored.receipt is not None and stored.manifest_sha256 == verified.sha256:
+            durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
+    files = [name for name in (manifest.name.manifest, manifest.payload_file) if name in listing.sizes]
+    _set_aside(ctx, listing, verified.stem, files, problem, report)
+
+
+def _set_aside(ctx: Context, listing: Listing, name: str, files: Iterable[str], problem: Problem, report: ImportReport) -> None:
+    quarantine.set_aside(ctx, listing.peer, name, [listing.folder / file for file in files], problem)
+    report.set_aside.append(Held(listing.peer, name, problem.code, problem.message))
+
+

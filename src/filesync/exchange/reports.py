@@ -1,0 +1,115 @@
+"""What a step did, as values: the CLI words them, tests compare them, Python callers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from filesync.contracts import Gap
+from filesync.protocol.receipt import Problem, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One tick of a long step. `total` is None while it is not known."""
+
+    step: str
+    done: int
+    total: int | None
+    unit: str
+
+
+Observer = Callable[[Progress], None]
+
+
+def unobserved(_: Progress) -> None:
+    """The observer of whoever does not look."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBatch:
+    """A batch that exists since this step."""
+
+    name: str
+    recipients: tuple[str, ...]
+    documents: int
+    payload_bytes: int
+    totals: dict[str, int | dict[str, int]]
+
+
+@dataclass(slots=True)
+class SealReport:
+    """`unchanged`: documents that were sealed before with this content. `refused`: documents that broke the contract (all counted, some named)."""
+
+    dataset: str
+    sealed: list[SealedBatch] = field(default_factory=list)
+    documents: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBatch:
+    """A batch whose number was decided here in this step."""
+
+    name: str
+    verdict: Verdict
+    documents: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file that was not applied: what it is, why, and whether it stays where it is (`waiting`) or was set aside."""
+
+    peer: str
+    name: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of everything that lay in the inboxes."""
+
+    applied: list[AppliedBatch] = field(default_factory=list)
+    replayed: list[str] = field(default_factory=list)
+    waiting: list[Held] = field(default_factory=list)
+    set_aside: list[Held] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    rejected_by_peer: list[Held] = field(default_factory=list)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person should look: something was rejected, only partly applied, or set aside."""
+        return bool(self.set_aside or self.rejected_by_peer or any(b.verdict is not Verdict.APPLIED for b in self.applied))
+
+
+@dataclass(slots=True)
+class ExchangeReport:
+    """Files moved over the links, per peer; `unreachable` maps a peer to why it could not be reached."""
+
+    shipped: dict[str, int] = field(default_factory=dict)
+    fetched: dict[str, int] = field(default_factory=dict)
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class TurnReport:
+    """One whole turn."""
+
+    exchange: ExchangeReport = field(default_factory=ExchangeReport)
+    imported: ImportReport = field(default_factory=ImportReport)
+    exported: list[SealReport] = field(default_factory=list)
+    failed_sources: list[Held] = field(default_factory=list)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the turn found nothing to do."""
+        moved = sum(self.exchange.shipped.values()) + sum(self.exchange.fetched.values())
+        report = self.imported
+        worked = report.applied or report.replayed or report.set_aside or report.settled
+        return not (moved or worked or any(e.sealed for e in self.exported))

@@ -1,0 +1,139 @@
+"""Settle and recover, at the origin: receipts close deliveries, and the outbox is brought in line with the ledger.
+
+- A receipt settles only if it answers a manifest digest of ours, comes from a recipient of that batch, and is signed where a key is pinned.
+- The ledger is told first; files move afterwards. `sweep` does from the ledger whatever a crash left undone, and costs what is
+  unsettled, not what is history.
+- Nothing leaves an outbox before that recipient's receipt is in the ledger. A payload that no ledger row names was never a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from filesync.errors import DamagedError, RejectedError
+from filesync.exchange import quarantine
+from filesync.exchange.arrivals import Listing, list_inbox, open_signed
+from filesync.exchange.context import Context
+from filesync.exchange.outgoing import publish_manifests
+from filesync.exchange.reports import Held, ImportReport
+from filesync.protocol.identity import FileKind, FileName, parse_file_name
+from filesync.protocol.manifest import Manifest
+from filesync.protocol.receipt import Problem, Receipt, Verdict
+from filesync.protocol.signing import SignatureError
+from filesync.writers import durable
+
+
+def settle_all(ctx: Context, report: ImportReport) -> None:
+    """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
+    for peer in ctx.settings.peers:
+        listing = list_inbox(ctx, peer)
+        if listing.receipts:
+            _settle(ctx, listing, report)
+
+
+def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
+    fitting: list[tuple[FileName, Receipt, str]] = []
+    states = ctx.store.outgoing_state({name.batch.stem for name in listing.receipts})
+    for name in listing.receipts:
+        try:
+            envelope = open_signed(ctx, listing, str(name), "receipt-unreadable")
+            receipt = Receipt.from_signed(envelope.signed)
+            _ours(ctx, listing.peer, name, receipt, states)
+        except (DamagedError, RejectedError, SignatureError) as err:
+            quarantine.set_aside(ctx, listing.peer, str(name), [listing.folder / str(name)], Problem(err.code, err.message))
+            report.set_aside.append(Held(listing.peer, str(name), err.code, err.message))
+        except OSError as err:
+            report.waiting.append(Held(listing.peer, str(name), "locked", f"{name} cannot be read now ({err}); the next turn tries again"))
+        else:
+            fitting.append((name, receipt, envelope.canonical.decode()))
+    ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
+    # At this instant the deliveries are settled; moving files can be done again.
+    for name, receipt, _ in fitting:
+        new = states[receipt.batch].recipients.get(receipt.recipient) is None
+        if new:
+            report.settled.append(receipt.batch)
+        if new and receipt.verdict is not Verdict.APPLIED:
+            first = receipt.problems[0] if receipt.problems else Problem(receipt.verdict.value.lower(), "no reason was given")
+            report.rejected_by_peer.append(Held(listing.peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}"))
+        durable.move(listing.folder / str(name), ctx.folders.archive(name.batch.business_date), str(name))
+    _tidy_outbox(ctx, listing.peer)
+
+
+def _ours(ctx: Context, peer: str, name: FileName, receipt: Receipt, states: dict[str, object]) -> None:
+    if receipt.batch != name.batch.stem or receipt.recipient != name.recipient:
+        raise RejectedError("renamed", f"{name}: expected the receipt of that batch, got one for {receipt.batch} by {receipt.recipient}")
+    if receipt.recipient != peer:
+        raise RejectedError("receipt-foreign", f"{name}: expected a receipt by {peer}, in whose folder it came, got one by {receipt.recipient}")
+    state = ctx.store.outgoing_state([receipt.batch]).get(receipt.batch) if receipt.batch not in states else states[receipt.batch]
+    digest = getattr(state, "manifest_sha256", None)
+    if state is None or receipt.recipient not in getattr(state, "recipients", {}):
+        raise RejectedError("receipt-foreign", f"{name}: expected a receipt for a batch that this site sent to {peer}, got {receipt.batch}")
+    if digest != receipt.manifest_sha256:
+        raise RejectedError(
+            "receipt-other-content", f"{name}: expected an answer to manifest {digest}, got one to {receipt.manifest_sha256}"
+        )
+
+
+def sweep(ctx: Context) -> None:
+    """Finish whatever a crash left undone here: half-written files, unpublished manifests, answered batches still in an outbox."""
+    for top in ("outbox", "inbox", "quarantine", "archive"):
+        durable.clean_partial(ctx.folders.root / top / "-")
+    opened = ctx.store.outgoing_open()
+    by_recipient: dict[str, set[str]] = defaultdict(set)
+    for delivery in opened:
+        by_recipient[delivery.recipient].add(delivery.name)
+    present: dict[str, set[str]] = {}
+    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
+        if folder.is_dir() and not folder.name.startswith("."):
+            present[folder.name] = {entry.name for entry in os.scandir(folder)}
+    for delivery in opened:
+        manifest = Manifest.from_signed(json.loads(delivery.manifest))
+        here = present.get(delivery.recipient, set())
+        if manifest.payload_file not in here:
+            _restore_payload(ctx, delivery.recipient, manifest, present)
+        if manifest.name.manifest not in here and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists():
+            publish_manifests(ctx, [(manifest, manifest.to_signed())], (delivery.recipient,))
+    for peer in present:
+        _tidy_outbox(ctx, peer)
+
+
+def _restore_payload(ctx: Context, recipient: str, manifest: Manifest, present: dict[str, set[str]]) -> None:
+    """A crash between two links, or a person: another recipient's copy, or the archive's, is the same immutable file."""
+    for other in (*(ctx.folders.outbox(peer) for peer in manifest.recipients if peer in present), ctx.folders.archive(manifest.business_date)):
+        copy = other / manifest.payload_file
+        if copy.exists():
+            durable.link(copy, ctx.folders.outbox(recipient), manifest.payload_file)
+            return
+    name = manifest.name.stem
+    problem = Problem("payload-lost", f"{name}: its payload is in no outbox and not in the archive; restore it from a backup, or export again")
+    quarantine.note(ctx, recipient, name, problem)
+
+
+def _tidy_outbox(ctx: Context, peer: str) -> None:
+    """Move answered batches to the archive; remove payloads of numbers that were never used."""
+    folder = ctx.folders.outbox(peer)
+    batches: dict[str, list[FileName]] = defaultdict(list)
+    for entry in os.scandir(folder) if folder.exists() else ():
+        parsed = parse_file_name(entry.name)
+        if parsed is not None and parsed.kind is not FileKind.RECEIPT and parsed.batch.id.feed.origin == ctx.me:
+            batches[parsed.batch.stem].append(parsed)
+    states = ctx.store.outgoing_state(batches)
+    for stem, files in batches.items():
+        state = states.get(stem)
+        if state is None:
+            durable.remove_many(_unused(folder, files))
+        elif state.recipients.get(peer) is not None:
+            # The manifest leaves first: a manifest without its payload would look like a batch that cannot be whole.
+            files.sort(key=lambda file: file.kind is not FileKind.MANIFEST)
+            target = ctx.folders.archive(files[0].batch.business_date)
+            durable.move_many([(folder / str(file), target, str(file)) for file in files])
+
+
+def _unused(folder: Path, files: list[FileName]) -> list[Path]:
+    """Payloads of a sealing that stopped before its ledger row. A manifest without one is not ours to judge: it stays."""
+    if any(file.kind is FileKind.MANIFEST for file in files):
+        return []
+    return [folder / str(file) for file in files]

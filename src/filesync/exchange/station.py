@@ -1,0 +1,211 @@
+"""One site at work. `turn()` = recover, fetch, settle, collect, apply, acknowledge, capture, seal, ship.
+
+Three turns (till, matriz, till) are a full round trip, with no thread and no sleep. A station does one thing at a time, and only one
+station works in a site's folder: a lock file says who. This module decides no rule; it says in which order the steps go.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from filesync import config
+from filesync.contracts import Registry
+from filesync.errors import ConfigError, RejectedError
+from filesync.exchange import quarantine
+from filesync.exchange.capture import Export, export, order_of, seal_table
+from filesync.exchange.context import Clock, Context, system_clock
+from filesync.exchange.folders import Folders
+from filesync.exchange.incoming import acknowledge, import_all
+from filesync.exchange.reports import ExchangeReport, Held, ImportReport, Observer, SealReport, TurnReport, unobserved
+from filesync.exchange.road import fetch_all, ship_all
+from filesync.exchange.settling import settle_all, sweep
+from filesync.exchange.status import Status, read_status
+from filesync.protocol.identity import Format, Role, check_id, new_epoch
+from filesync.protocol.signing import SigningKey
+from filesync.sources import Kind
+from filesync.stores.sqlite import SqliteStore
+from filesync.stores.values import Site
+
+LOCK_NAME = "filesync.lock"
+#: How long a command waits for another one in the same folder before it gives up.
+LOCK_PATIENCE_S = 10.0
+
+
+class Station:
+    """A site, opened for work. Use it as a context manager, or call `close()`.
+
+    >>> with Station.open(Path("caixa-01")) as station:
+    ...     station.seal("vendas", table)
+    ...     station.turn()
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._lock = FileLock(context.folders.root / LOCK_NAME)
+
+    @classmethod
+    def init(cls, root: Path, *, site: str, role: Role) -> None:
+        """Make a site: folders, key, commented `filesync.toml`, embedded store. Safe to repeat after a crash; never over another site."""
+        check_id(site)
+        if (root / config.FILE_NAME).exists():
+            raise ConfigError("exists", f"{root} is a site already: {root / config.FILE_NAME} exists")
+        folders = Folders(root)
+        for folder in folders.all():
+            folder.mkdir(parents=True, exist_ok=True)
+        if os.name != "nt":
+            (root / "keys").chmod(0o700)
+        if not config.key_path(root).exists():
+            key = SigningKey.generate()
+            config.write_private(config.key_path(root), key.to_openssh())
+            public = config.key_path(root).with_suffix(".pub")
+            public.write_text(key.public.to_openssh(site) + "\n", encoding="utf-8")
+        if not (root / "filesync.db").exists():
+            SqliteStore.create(root / "filesync.db", Site(site, role, new_epoch(secrets.token_bytes(8)))).close()
+        # Last: at this instant the folder is a site.
+        (root / config.FILE_NAME).write_text(config.render_new(site, role), encoding="utf-8")
+
+    @classmethod
+    def open(
+        cls, root: Path, *, contracts: Registry | None = None, clock: Clock = system_clock, observe: Observer = unobserved
+    ) -> Self:
+        """Open the site at `root`. Raises `ConfigError` saying what to change."""
+        settings = config.load(root)
+        store = SqliteStore.open(settings.database)
+        if store.site.id != settings.site or store.site.role is not settings.role:
+            known = store.site
+            store.close()
+            raise ConfigError(
+                "site-mismatch",
+                f"{settings.database} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
+            )
+        return cls(Context(settings, Folders(root), store, contracts or _contracts(root), clock, observe))
+
+    def close(self) -> None:
+        """Close the store."""
+        self.context.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------- steps
+
+    def turn(self) -> TurnReport:
+        """Everything once. A peer that cannot be reached and a source that cannot be read are reported; the rest goes on."""
+        report = TurnReport()
+        with self._working():
+            fetch_all(self.context, report.exchange)
+            self._import(report.imported)
+            self._capture(report)
+            ship_all(self.context, report.exchange)
+        return report
+
+    def exchange(self, peer: str | None = None) -> ExchangeReport:
+        """Ship what waits and fetch what arrived, without judging it."""
+        if peer is not None and peer not in self.context.settings.peers:
+            raise ConfigError("peer-unknown", f"no peer is called {peer!r}; known: {', '.join(self.context.settings.peers) or 'none'}")
+        report = ExchangeReport()
+        with self._working():
+            ship_all(self.context, report, peer)
+            fetch_all(self.context, report, peer)
+        return report
+
+    def import_(self) -> ImportReport:
+        """Settle receipts, then collect, apply and acknowledge what lies in the inboxes."""
+        report = ImportReport()
+        with self._working():
+            self._import(report)
+        return report
+
+    def export(
+        self, dataset: str, *, path: Path | None = None, business_date: date | None = None, to: str | None = None,
+        format: Format | None = None, full: bool = False, again: bool = False,
+    ) -> SealReport:  # fmt: skip
+        """Capture a dataset from its source (or from the file `path`) and seal what is new or changed."""
+        with self._working():
+            return export(self.context, Export(dataset, path, business_date, to, format, full, again))
+
+    def seal(
+        self, dataset: str, table: pa.Table | Iterator[pa.Table], business_date: date | None = None, *, to: str | None = None,
+        format: Format | None = None, full: bool = False, again: bool = False,
+    ) -> SealReport:  # fmt: skip
+        """Seal documents held in memory, or streamed: tables with the contract's columns (`Contract.arrow_schema`; missing optional ones are null).
+
+        With `business_date` only documents of that movement day are sealed; cadastros take it as their date.
+        """
+        with self._working():
+            order = order_of(self.context, Export(dataset, None, business_date, to, format, full, again))
+            return seal_table(self.context, order, table, order.contract)
+
+    def status(self) -> Status:
+        """What is where, and what waits for what. Reads only; needs no lock."""
+        return read_status(self.context)
+
+    def retry(self, name: str) -> quarantine.Case:
+        """Put something from quarantine back into the inbox, to be judged afresh at the next import."""
+        with self._working():
+            case = quarantine.find(self.context, name)
+            quarantine.retry(self.context, case)
+            return case
+
+    def discard(self, name: str, reason: str) -> quarantine.Case:
+        """Take something out of quarantine for good; it goes to the archive with the reason."""
+        with self._working():
+            case = quarantine.find(self.context, name)
+            quarantine.discard(self.context, case, reason)
+            return case
+
+    # ---------------------------------------------------------------- order
+
+    def _import(self, report: ImportReport) -> None:
+        settle_all(self.context, report)
+        import_all(self.context, report)
+
+    def _capture(self, report: TurnReport) -> None:
+        for dataset, source in self.context.settings.sources.items():
+            if source.kind is Kind.STORE:
+                continue  # passing on what was applied here is a step of the day, never a matter of course
+            try:
+                done = export(self.context, Export(dataset, only_new_files=True))
+            except (RejectedError, ConfigError) as err:
+                report.failed_sources.append(Held(self.context.me, dataset, err.code, err.message))
+            else:
+                report.exported.append(done)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Hold the site's lock and start from a recovered state."""
+        path = self.context.folders.root / LOCK_NAME
+        try:
+            self._lock.acquire(timeout=LOCK_PATIENCE_S)
+        except Timeout:
+            raise ConfigError("busy", f"another filesync works in {path.parent} (it holds {path.name}); try again when it is done") from None
+        try:
+            sweep(self.context)
+            acknowledge(self.context)
+            yield
+        finally:
+            self._lock.release()
+
+    def observed(self, observe: Observer) -> Station:
+        """The same station, telling `observe` how long steps go on."""
+        return Station(replace(self.context, observe=observe))
+
+
+def _contracts(root: Path) -> Registry:
+    """The packaged contracts, and the site's own in `schemas/` where there are any (they win: a site may lag behind or extend)."""
+    own = sorted((root / "schemas").glob("*.json")) if (root / "schemas").is_dir() else []
+    return Registry.packaged().including(own)

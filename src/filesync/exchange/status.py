@@ -1,0 +1,180 @@
+"""What is where and what waits for what, as values. Reads only: it runs beside a working station.
+
+The inboxes are judged exactly as an import would judge them, but nothing is applied, moved or recorded.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+
+from filesync.exchange import quarantine
+from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
+from filesync.exchange.context import Context
+from filesync.protocol.admission import Apply, Refuse, Replay, Wait
+from filesync.protocol.identity import FileKind, Role, parse_file_name
+from filesync.stores.values import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """A batch or receipt in an outbox. `since` is when it was sealed (None for a receipt)."""
+
+    peer: str
+    name: str
+    kind: str
+    business_date: date
+    documents: int | None
+    payload_bytes: int | None
+    since: str | None
+    shipped_at: str | None
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A file in an inbox and what the next import will do with it."""
+
+    peer: str
+    name: str
+    state: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """One feed at a glance; `missing` are the holes that its waiting batches wait for."""
+
+    feed: str
+    direction: str
+    epoch: str
+    sealed: int
+    settled: int
+    open: int
+    rejected: int
+    applied_through: int
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A site at one moment. `warnings` are said every time until they are cured."""
+
+    site: str
+    role: Role
+    epoch: str
+    outbox: tuple[OutboxItem, ...]
+    inbox: tuple[InboxItem, ...]
+    quarantine: tuple[quarantine.Case, ...]
+    feeds: tuple[FeedState, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def waiting(self) -> tuple[InboxItem, ...]:
+        """What arrived and cannot be applied yet."""
+        return tuple(item for item in self.inbox if item.state == "waiting")
+
+
+def read_status(ctx: Context) -> Status:
+    """The whole picture."""
+    inbox, missing = _inbox(ctx)
+    return Status(
+        ctx.me, ctx.settings.role, ctx.epoch, tuple(outbox_items(ctx)), tuple(inbox), tuple(quarantine.cases(ctx)),
+        tuple(_feeds(ctx, missing)), tuple(_warnings(ctx)),
+    )  # fmt: skip
+
+
+def outbox_items(ctx: Context) -> list[OutboxItem]:
+    """What waits for each peer, oldest first."""
+    items = []
+    for delivery in ctx.store.outgoing_open():
+        peer = ctx.settings.peers.get(delivery.recipient)
+        if delivery.shipped_at is not None:
+            waits = f"sent; waits for {delivery.recipient}'s receipt"
+        elif peer is None or peer.link is None:
+            waits = f"waits for {delivery.recipient} to fetch it"
+        else:
+            waits = f"waits for the next exchange with {delivery.recipient}"
+        items.append(
+            OutboxItem(
+                delivery.recipient, delivery.name, "batch", delivery.business_date, delivery.documents, delivery.payload_bytes,
+                delivery.sealed_at, delivery.shipped_at, waits,
+            )
+        )  # fmt: skip
+    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name) if folder.is_dir() and not folder.name.startswith(".") else ():
+            parsed = parse_file_name(entry.name)
+            if parsed is not None and parsed.kind is FileKind.RECEIPT:
+                waits = f"answer to {folder.name}; leaves with the next exchange"
+                items.append(OutboxItem(folder.name, entry.name, "receipt", parsed.batch.business_date, None, None, None, None, waits))
+    return items
+
+
+def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[int, ...]]]:
+    items: list[InboxItem] = []
+    missing: dict[tuple[str, str], tuple[int, ...]] = {}
+    standings = Standings(ctx.store.standings())
+    for peer in ctx.settings.peers:
+        listing = list_inbox(ctx, peer)
+        known_numbers(ctx, standings, listing)
+        for item in collect(ctx, listing, standings):
+            if isinstance(item, Unfit):
+                state = "refused" if item.set_aside else "waiting"
+                items.append(InboxItem(peer, item.name, state, item.problem.code, item.problem.message))
+                continue
+            stem, batch = item.verified.stem, item.verified.manifest.id
+            match item.decision:
+                case Apply() if item.verified.manifest.payload_file not in listing.payloads:
+                    items.append(InboxItem(peer, stem, "waiting", "payload-missing", "its manifest is here, its payload is not"))
+                case Apply():
+                    standings.decided(item.verified)
+                    items.append(InboxItem(peer, stem, "ready", "ready", "the next import applies it"))
+                case Replay():
+                    items.append(InboxItem(peer, stem, "known", "known", "applied before; the next import answers with the same receipt"))
+                case Wait(reason, detail, holes):
+                    missing.setdefault((str(batch.feed), batch.epoch), holes)
+                    items.append(InboxItem(peer, stem, "waiting", reason.value, detail))
+                case Refuse(problem):
+                    items.append(InboxItem(peer, stem, "refused", problem.code, problem.message))
+        items += [InboxItem(peer, str(name), "ready", "receipt", "the next import settles it") for name in listing.receipts]
+        items += [InboxItem(peer, name, "waiting", "manifest-missing", "a payload whose manifest has not arrived") for name in listing.orphans()]
+        items += [
+            InboxItem(peer, name, "stranger", "stranger", "not a name of filesync's; it is left alone") for name in listing.strangers
+        ]
+    return items, missing
+
+
+def _feeds(ctx: Context, missing: dict[tuple[str, str], tuple[int, ...]]) -> list[FeedState]:
+    states = []
+    seen = set()
+    for feed in ctx.store.feeds():
+        key = (str(feed.feed), feed.epoch)
+        seen.add(key)
+        holes = missing.get(key, ()) if feed.direction is Direction.IN else ()
+        states.append(
+            FeedState(
+                key[0], feed.direction.value, feed.epoch, feed.sealed, feed.settled, feed.open, feed.rejected, feed.applied_through, holes
+            )
+        )
+    for (feed_name, epoch), holes in missing.items():
+        if (feed_name, epoch) not in seen:  # nothing of it was applied yet: all that is here waits
+            states.append(FeedState(feed_name, Direction.IN.value, epoch, 0, 0, 0, 0, 0, holes))
+    return states
+
+
+def _warnings(ctx: Context) -> list[str]:
+    found = [
+        f"no key is pinned for {peer}: anyone who can write into its folder can send in its name "
+        f"(filesync peer add {peer} --key FILE)"
+        for peer in ctx.settings.peers
+        if peer not in ctx.settings.pinned
+    ]
+    for name in ("inbox", "outbox"):
+        top = ctx.folders.root / name
+        unknown = [p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in ctx.settings.peers]
+        found += [f"{name}/{folder}/ belongs to no configured peer and is not read" for folder in sorted(unknown)]
+    return found
+
+

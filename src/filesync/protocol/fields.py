@@ -46,7 +46,7 @@ class FieldError(ValueError):
     """One field is not what it must be."""
 
     def __init__(self, pointer: str, expected: str, got: object) -> None:
-        super().__init__(f"{pointer}: expected {expected}, got {shown(got)}")
+        super().__init__(f"{pointer or 'signed'}: expected {expected}, got {shown(got)}")
 
 
 def shown(value: object) -> str:

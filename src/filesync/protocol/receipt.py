@@ -2,7 +2,8 @@
 
 - It answers a manifest digest and a payload digest, not only a name: a receipt for other content settles nothing.
 - It is made from the ledger's row and from nothing else, so that it can be written again byte for byte.
-- Its lists are bounded: the first 100 problems and the first 1,000 holes; the rest stays in the recipient's ledger.
+- It can always be sent: its lists and texts are cut to their bounds when it is made (the first 100 problems, the
+  first 1,000 holes), whatever values a hostile batch brought into them. The ledger keeps the rest.
 
 What is not here: the comparison with what was sent (exchange/outgoing.py), and the signature (signing.py).
 """
@@ -22,10 +23,21 @@ from filesync.protocol.identity import SEQ_MAX, BatchName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MISSING_MAX", "PROBLEMS_MAX", "Problem", "Receipt", "UnknownFormatError", "Verdict"]
+__all__ = [
+    "MESSAGE_CHARS_MAX",
+    "MISSING_MAX",
+    "POINTER_CHARS_MAX",
+    "PROBLEMS_MAX",
+    "Problem",
+    "Receipt",
+    "UnknownFormatError",
+    "Verdict",
+]
 
 PROBLEMS_MAX: Final = 100
 MISSING_MAX: Final = 1000
+MESSAGE_CHARS_MAX: Final = 1000
+POINTER_CHARS_MAX: Final = 500
 
 _MEMBERS: Final = frozenset(
     {
@@ -71,6 +83,12 @@ class Problem:
     row: int | None = None  # the document's number in the payload, from 0
     pointer: str | None = None  # JSON pointer inside the document
 
+    def __post_init__(self) -> None:
+        # Values of the batch are quoted here: one of a megabyte, or a lone surrogate, must not keep the receipt back.
+        object.__setattr__(self, "message", _sendable(self.message, MESSAGE_CHARS_MAX) or self.code)
+        if self.pointer is not None:
+            object.__setattr__(self, "pointer", _sendable(self.pointer, POINTER_CHARS_MAX))
+
     def to_signed(self) -> dict[str, Any]:
         return {
             "code": self.code,
@@ -100,6 +118,10 @@ class Receipt:
     clock: str  # the recipient's clock when it applied: the origin shows the skew, and decides nothing by it
     contract: str | None  # `vendas.v1`; None when the batch was refused before a contract was looked for
     software: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problems", self.problems[:PROBLEMS_MAX])
+        object.__setattr__(self, "missing", self.missing[:MISSING_MAX])
 
     @property
     def name(self) -> BatchName:
@@ -175,10 +197,10 @@ def _problem(value: object, pointer: str) -> Problem:
     relation, row, where = problem["relation"], problem["row"], problem["pointer"]
     return Problem(
         fields.code(problem["code"], f"{pointer}/code"),
-        fields.text(problem["message"], 1000, f"{pointer}/message"),
+        fields.text(problem["message"], MESSAGE_CHARS_MAX, f"{pointer}/message"),
         None if relation is None else fields.relation(relation, f"{pointer}/relation"),
         None if row is None else fields.integer(row, 0, INT_MAX, f"{pointer}/row"),
-        None if where is None else fields.text(where, 500, f"{pointer}/pointer", chars_min=0),
+        None if where is None else fields.text(where, POINTER_CHARS_MAX, f"{pointer}/pointer", chars_min=0),
     )
 
 
@@ -190,6 +212,12 @@ def _missing(value: object) -> tuple[int, ...]:
     if len(set(value)) != len(value):
         raise FieldError("/missing", "every number once", value)
     return tuple(value)
+
+
+def _sendable(text: str, chars_max: int) -> str:
+    if len(text) > chars_max:
+        text = text[: chars_max - 3] + "..."
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _claimed(signed: object) -> str:

@@ -1,1 +1,1 @@
-"""The ledger and the data, in one database, so that both commit together."""
+"""Doors to databases: the data tables and the ledger of one site, in one transaction."""

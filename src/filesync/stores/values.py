@@ -1,0 +1,272 @@
+"""What a store is told and what it answers: typed records of the ledger. No SQL, no IO.
+
+Texts that are kept word for word (`manifest`, `receipt`) are the canonical JSON of the signed part: what was promised is read back byte
+for byte. Times are RFC 3339 texts made by the caller: a store has no clock, and orders nothing by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from filesync.errors import FilesyncError
+
+if TYPE_CHECKING:
+    from filesync.protocol.identity import BatchName, Feed, Format, Mode, Role
+    from filesync.protocol.receipt import Verdict
+
+#: Keys that a report names; the counts beside them are exact however many there are.
+NAMED_KEYS_MAX: Final = 100
+
+Key = tuple[str | int | None, ...]
+
+
+def _no_rows() -> pa.Int64Array:
+    return pa.array([], pa.int64())
+
+
+class KeyExistsError(FilesyncError):
+    """An append met a key that the table holds already, or that the batch holds twice. Go back to the savepoint, then merge."""
+
+    def __init__(self, table: str, detail: str) -> None:
+        super().__init__("key-exists", f"{table}: expected only new keys, got one that is there already ({detail})")
+        self.table = table
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Whose store this is. A restored or reinstalled site starts a new epoch."""
+
+    id: str
+    role: Role
+    epoch: str
+
+
+# ------------------------------------------------------------------------------------------------ what arrives
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRecord:
+    """A number that is decided here: applied, applied in part, or rejected. Written in the transaction that holds its rows."""
+
+    batch_id: int  # from Tx.next_batch_id; the data rows carry it as fs_batch
+    batch: BatchName
+    version: int
+    mode: Mode
+    manifest_sha256: str
+    payload_sha256: str
+    verdict: Verdict
+    receipt: str
+    received_at: str
+    applied_at: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """A claim that was refused without using its number: a fork, a broken chain, a sender who may not."""
+
+    manifest_sha256: str
+    name: str
+    origin: str
+    code: str
+    message: str
+    refused_at: str
+    receipt: str | None = None  # None: nobody to answer, or nothing that may be said
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """The answer to one claim, as it stands in the ledger. `receipt` is None for a claim refused without an answer."""
+
+    name: str
+    origin: str
+    manifest_sha256: str
+    verdict: Verdict
+    receipt: str | None
+    business_date: date | None
+    acknowledged: bool
+    code: str | None = None  # why it was refused; None for a number that was decided
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrder:
+    """Where a batch stands, for the question whether its content of a key is later than the content held."""
+
+    feed: Feed
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """What became of every document of a merged batch; the counts add up to the documents staged.
+
+    `applied`: this batch's content stands now, whether its key was new or held. `unchanged`: another feed or epoch had brought the same.
+    `superseded`: a higher version is held. `conflicts`: other content is held and nothing says which is later; the held row stands.
+    `duplicates`: keys that the batch itself holds more than once; then nothing at all was applied.
+    `*_rows` number the documents as they were staged, from 0; for a repeated key every document but its first.
+    """
+
+    applied: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    superseded_rows: pa.Int64Array = field(default_factory=_no_rows)
+    conflict_count: int = 0
+    conflicts: tuple[Key, ...] = ()
+    conflict_rows: pa.Int64Array = field(default_factory=_no_rows)
+    duplicate_count: int = 0
+    duplicates: tuple[Key, ...] = ()
+    duplicate_rows: pa.Int64Array = field(default_factory=_no_rows)
+
+
+# ------------------------------------------------------------------------------------------------ what was sealed here
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A batch sealed here. Recorded before its manifest is published: at the manifest the batch exists."""
+
+    batch: BatchName
+    version: int
+    mode: Mode
+    format: Format
+    recipients: tuple[str, ...]
+    payload_bytes: int
+    documents: int
+    manifest: str
+    manifest_sha256: str
+    sealed_at: str
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """A sealed batch that one recipient has not answered."""
+
+    name: str
+    batch_id: int
+    recipient: str
+    format: Format
+    manifest: str
+    manifest_sha256: str
+    sealed_at: str
+    shipped_at: str | None
+    payload_bytes: int
+    documents: int
+    business_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingState:
+    """Who has answered a batch sealed here. `settled`: every recipient has, whatever the verdict."""
+
+    name: str
+    manifest_sha256: str
+    settled: bool
+    recipients: Mapping[str, Verdict | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recipient's side of a batch sealed here."""
+
+    recipient: str
+    shipped_at: str | None
+    verdict: Verdict | None
+    receipt: str | None
+    settled_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingBatch:
+    """Everything the ledger knows of a batch sealed here."""
+
+    name: str
+    batch_id: int
+    format: Format
+    version: int
+    mode: Mode
+    payload_bytes: int
+    documents: int
+    manifest: str
+    manifest_sha256: str
+    replaces: str | None
+    sealed_at: str
+    settled_at: str | None
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingBatch:
+    """Everything the ledger knows of a batch that was decided here."""
+
+    name: str
+    batch_id: int
+    version: int
+    mode: Mode
+    manifest_sha256: str
+    payload_sha256: str
+    verdict: Verdict
+    receipt: str
+    received_at: str
+    applied_at: str
+    acknowledged: bool
+    documents: int
+
+
+# ------------------------------------------------------------------------------------------------ overview and audit
+
+
+class Direction(Enum):
+    """Whether a feed is this site's own or comes to it."""
+
+    OUT = "out"
+    IN = "in"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSummary:
+    """A feed and epoch at a glance. `sealed`: the last number used (out) or decided here (in).
+
+    `settled`: batches that every recipient answered (out) or that were decided here (in). `applied_through`: the highest number with no
+    unanswered one at or below it. `open`: batches that wait for an answer. `rejected`: batches that a recipient, or this site, rejected.
+    """
+
+    direction: Direction
+    feed: Feed
+    epoch: str
+    sealed: int
+    settled: int
+    open: int
+    rejected: int
+    applied_through: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFile:
+    """A dropped file that was captured with these settings; the same content under the same settings is not read again."""
+
+    path: str
+    content_sha256: str
+    settings_sha256: str
+    outcome: str
+    captured_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRecord:
+    """One entry of the quarantine's audit. `problem_id` 0 asks the store to number it."""
+
+    at: str
+    name: str
+    peer: str
+    code: str
+    message: str
+    resolved_at: str | None = None
+    resolution: str | None = None
+    problem_id: int = 0

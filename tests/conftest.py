@@ -11,6 +11,9 @@ settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+#: Networks of stations for tests/flows and tests/system.
+pytest_plugins = ["network"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

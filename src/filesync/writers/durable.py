@@ -85,8 +85,11 @@ def publish(folder: Path, name: str, data: bytes) -> None:
     publish_many([(folder, name, data)])
 
 
-def publish_many(items: Sequence[tuple[Path, str, bytes]]) -> None:
-    """`publish` for many, in groups: all written, then all synced, then all renamed, then each folder synced once."""
+def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "") -> None:
+    """`publish` for many, in groups: all written, then all synced, then all renamed, then each folder synced once.
+
+    `suffix` marks the temporary files, for a transport that writes into a peer's folders (FOREIGN_SUFFIX).
+    """
     for start in range(0, len(items), GROUP):
         # Said twice for one name in a group: the last counts, as it would one after the other.
         group = {(folder, _plain(name)): data for folder, name, data in items[start : start + GROUP]}
@@ -94,7 +97,7 @@ def publish_many(items: Sequence[tuple[Path, str, bytes]]) -> None:
         try:
             for (folder, name), data in group.items():
                 if not _holds(folder / name, data):
-                    temporary = partial_path(folder, name)
+                    temporary = partial_path(folder, name, suffix)
                     written.append((_create(temporary), temporary, folder / name))
                     _write_all(written[-1][0], data)
             for fd, _, _ in written:

@@ -1,0 +1,35 @@
+"""What all roads to a peer have in common: files in folders, by plain names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from filesync.errors import TransportError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that lies at the peer, as a listing tells it: nothing about its content is known yet."""
+
+    name: str
+    size: int  # bytes
+
+
+def check_name(name: str) -> str:
+    """A name that means exactly one file in exactly one folder on every system; TransportError("name-refused") for others.
+
+    Names come out of a peer's listing and manifests. No separator, no drive or stream (`:`), no hidden file (also not `.partial`).
+    """
+    if (
+        not name
+        or name.startswith(".")
+        or any(character in name for character in '/\\:\0*?"<>|')
+        or name != name.rstrip(". ")
+    ):
+        raise TransportError("name-refused", f"a plain file name was expected, got {name!r}")
+    return name
+
+
+def folder_parts(folder: str) -> tuple[str, ...]:
+    """`inbox/caixa-01` as its parts, each a plain name: it leads down from the peer's root, never out of it."""
+    return tuple(check_name(part) for part in folder.split("/"))

@@ -72,13 +72,17 @@ def _column(name: str, array: pa.Array) -> Lanes:
 def _numbers(array: pa.Array, seeds: npt.NDArray[np.uint64]) -> Lanes:
     if pa.types.is_date32(array.type):
         array = array.cast(pa.int32())
-    values = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
+    values = (
+        array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
+    )
     return np.stack([_mix(values ^ seed) for seed in seeds])
 
 
 def _texts(array: pa.Array, seeds: npt.NDArray[np.uint64]) -> Lanes:
     rows = len(array)
-    offsets = np.frombuffer(array.buffers()[1], np.int64 if pa.types.is_large_string(array.type) else np.int32)
+    offsets = np.frombuffer(
+        array.buffers()[1], np.int64 if pa.types.is_large_string(array.type) else np.int32
+    )
     offsets = offsets[array.offset : array.offset + rows + 1].astype(np.int64)
     if rows == 0:
         return np.zeros((2, 0), np.uint64)
@@ -108,7 +112,8 @@ def _texts(array: pa.Array, seeds: npt.NDArray[np.uint64]) -> Lanes:
 def _long_texts(array: pa.Array, seeds: npt.NDArray[np.uint64]) -> Lanes:
     salt = seeds.tobytes()
     digests = b"".join(
-        hashlib.blake2b((text or "").encode(), digest_size=16, key=salt).digest() for text in array.to_pylist()
+        hashlib.blake2b((text or "").encode(), digest_size=16, key=salt).digest()
+        for text in array.to_pylist()
     )
     return np.frombuffer(digests, "<u8").reshape(-1, 2).T.astype(np.uint64)
 

@@ -13,7 +13,6 @@ Arrays have no nulls on the way in: empty cells were taken out before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -24,7 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DECIMAL: Final = pa.decimal256(32, 12)  # 20 digits before the point hold every int64; two of them and a scale fit 76 digits
+DECIMAL: Final = pa.decimal256(
+    32, 12
+)  # 20 digits before the point hold every int64; two of them and a scale fit 76 digits
 ISO_DATE: Final = "aaaa-mm-dd"
 _ISO_DATETIME: Final = (
     "^(?P<y>[0-9]{4})-(?P<m>[0-9]{2})-(?P<d>[0-9]{2})[T ](?P<H>[0-9]{2}):(?P<M>[0-9]{2})(?::(?P<S>[0-9]{2})(?P<f>\\.[0-9]{1,9})?)?"
@@ -47,7 +48,11 @@ _TOKENS: Final = {
 _TOKEN = re.compile("aaaa|yyyy|aa|dd|d|mm|m|HH|H|MM|SS|fff")
 _TRUE: Final = ("sim", "s", "true", "1")
 _FALSE: Final = ("não", "nao", "n", "false", "0")
-_ROUND_MODES: Final = {"half-even": "half_to_even", "half-up": "half_towards_infinity", "down": "towards_zero"}
+_ROUND_MODES: Final = {
+    "half-even": "half_to_even",
+    "half-up": "half_towards_infinity",
+    "down": "towards_zero",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,11 @@ def decimals(values: pa.Array, forms: Forms, *, floats: bool) -> Parsed:
         return Parsed(values.cast(DECIMAL))
     if pa.types.is_floating(kind):
         if not floats:
-            return _none(values, DECIMAL, f'the column is {kind}, which is not exact: write round = "half-even" to accept that')
+            return _none(
+                values,
+                DECIMAL,
+                f'the column is {kind}, which is not exact: write round = "half-even" to accept that',
+            )
         return _from_floats(values.cast(pa.float64()))
     if pa.types.is_decimal(kind) or _is_text(kind):
         return _from_text(texts(values, forms).values, forms)
@@ -159,7 +168,10 @@ def _from_text(values: pa.Array, forms: Forms) -> Parsed:
     shown = "1" + (forms.thousands + "234" if group else "234") + forms.decimal + "56"
     faults = [
         Fault(_false(well), f"is not a number written like {shown}"),
-        Fault(_false(pc.or_(fits, pc.invert(well))), "has more digits than 20 before and 12 after the decimal mark"),
+        Fault(
+            _false(pc.or_(fits, pc.invert(well))),
+            "has more digits than 20 before and 12 after the decimal mark",
+        ),
     ]
     return _parsed(plain.cast(DECIMAL), faults)
 
@@ -171,19 +183,22 @@ def _from_floats(values: pa.Array) -> Parsed:
     digits = pc.and_(short, pc.match_substring_regex(text, "^-?[0-9]+(?:\\.[0-9]{0,12})?$"))
     by_text = pc.if_else(digits, text, None).cast(DECIMAL)
     # 1e-07 and numbers of many digits: the cast, which rounds to 12 places; the mapping rounds further anyway.
-    by_cast = pc.if_else(pc.and_(sane, pc.invert(pc.fill_null(digits, False))), values, None).cast(DECIMAL, safe=False)
+    by_cast = pc.if_else(pc.and_(sane, pc.invert(pc.fill_null(digits, False))), values, None).cast(
+        DECIMAL, safe=False
+    )
     return _parsed(pc.coalesce(by_text, by_cast), [Fault(_false(sane), "is not a finite number below 10^18")])
 
 
 def integers(numbers: Parsed, scale: int, rounding: str | None) -> Parsed:
     """Decimals times `scale` as int64."""
-    scaled = pc.multiply(numbers.values, pa.scalar(Decimal(scale), pa.decimal256(10, 0))) if scale != 1 else numbers.values
+    scaled = (
+        pc.multiply(numbers.values, pa.scalar(Decimal(scale), pa.decimal256(10, 0)))
+        if scale != 1
+        else numbers.values
+    )
     mode = _ROUND_MODES[rounding] if rounding else "towards_zero"
     whole = pc.round(scaled, 0, round_mode=mode)
-    if rounding:
-        exact = pc.is_valid(whole)
-    else:
-        exact = pc.equal(whole, scaled)
+    exact = pc.is_valid(whole) if rounding else pc.equal(whole, scaled)
     bound = pa.scalar(Decimal(2**63 - 1), pa.decimal256(20, 0))
     small = pc.less_equal(pc.abs(whole), bound)
     values = pc.if_else(pc.and_(exact, small), whole, None).cast(pa.int64())
@@ -243,7 +258,9 @@ def datetimes(values: pa.Array, forms: Forms) -> Parsed:
     kind = values.type
     if pa.types.is_timestamp(kind):
         if kind.tz is None and forms.offset is None:
-            return _none(values, pa.string(), 'has no offset: write offset = "-03:00" (what the source\'s clock shows)')
+            return _none(
+                values, pa.string(), 'has no offset: write offset = "-03:00" (what the source\'s clock shows)'
+            )
         clock = _clock_text(_on_site(values, forms))
         return Parsed(pc.binary_join_element_wise(clock, forms.offset or "+00:00", ""))
     if not _is_text(kind):
@@ -265,7 +282,10 @@ def datetimes(values: pa.Array, forms: Forms) -> Parsed:
     faults = [
         Fault(_false(matched), f"is not written like {forms.datetime or 'aaaa-mm-ddTHH:MM:SS'}"),
         Fault(_false(pc.or_(real, pc.invert(matched))), "is not a day or time that exists"),
-        Fault(_false(pc.or_(placed, pc.invert(matched))), 'has no offset: write offset = "-03:00" (what the source\'s clock shows)'),
+        Fault(
+            _false(pc.or_(placed, pc.invert(matched))),
+            'has no offset: write offset = "-03:00" (what the source\'s clock shows)',
+        ),
     ]
     return _parsed(pc.if_else(pc.and_(real, placed), whole, None), faults)
 
@@ -308,7 +328,11 @@ def _on_site(values: pa.Array, forms: Forms) -> pa.Array:
     naive = values.view(pa.int64()).view(pa.timestamp(kind.unit))
     sign, hours, minutes = 1, 0, 0
     if forms.offset:
-        sign, hours, minutes = (-1 if forms.offset[0] == "-" else 1), int(forms.offset[1:3]), int(forms.offset[4:6])
+        sign, hours, minutes = (
+            (-1 if forms.offset[0] == "-" else 1),
+            int(forms.offset[1:3]),
+            int(forms.offset[4:6]),
+        )
     shift = pa.scalar(sign * (hours * 3600 + minutes * 60), pa.duration("s"))
     return pc.add(naive, shift.cast(pa.duration(kind.unit)))
 
@@ -338,5 +362,3 @@ def _false(mask: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def _is_false(mask: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Where a mask is known not to hold: nulls have their fault already."""
     return ~np.asarray(pc.fill_null(mask, True).to_numpy(zero_copy_only=False), np.bool_)
-
-

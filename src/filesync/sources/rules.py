@@ -171,7 +171,9 @@ class Reading:
         return None
 
     def scalar(self, where: str, value: object) -> Scalar:
-        if isinstance(value, str | int | date):  # bool is an int; TOML floats are refused: they are never exact
+        if isinstance(
+            value, str | int | date
+        ):  # bool is an int; TOML floats are refused: they are never exact
             return value
         self.problem(where, f"expected text, a whole number, true, false or a date, got {value!r}")
         return ""
@@ -184,7 +186,9 @@ class Reading:
             self.problem(where, f"{text!r} is not a regular expression: {err}")
             return ""
         if groups.groups and set(groups.groupindex) != {"value"}:
-            self.problem(where, f"{text!r}: write (?:...) to group, and (?P<value>...) around the part that is wanted")
+            self.problem(
+                where, f"{text!r}: write (?:...) to group, and (?P<value>...) around the part that is wanted"
+            )
         return text
 
 
@@ -217,11 +221,15 @@ def _rule(reading: Reading, where: str, value: object) -> Rule | None:
     if isinstance(value, str):
         return Copy(value)
     if not isinstance(value, Mapping):
-        reading.problem(where, f"expected a column name or a rule, got {value!r}; a fixed value is {{ value = ... }}")
+        reading.problem(
+            where, f"expected a column name or a rule, got {value!r}; a fixed value is {{ value = ... }}"
+        )
         return None
     kinds = [key for key in _MODIFIERS if key in value]
     if len(kinds) != 1:
-        reading.problem(where, f"expected exactly one of {', '.join(_MODIFIERS)}, got {', '.join(value) or 'nothing'}")
+        reading.problem(
+            where, f"expected exactly one of {', '.join(_MODIFIERS)}, got {', '.join(value) or 'nothing'}"
+        )
         return None
     kind = kinds[0]
     unknown = [key for key in value if key != kind and key not in _MODIFIERS[kind]]
@@ -233,7 +241,11 @@ def _rule(reading: Reading, where: str, value: object) -> Rule | None:
 
 def _copy(reading: Reading, where: str, value: Mapping[str, Any]) -> Copy:
     match = value.get("match", [])
-    pairs = [tuple(pair) for pair in match if isinstance(pair, list) and len(pair) == 2] if isinstance(match, list) else []
+    pairs = (
+        [tuple(pair) for pair in match if isinstance(pair, list) and len(pair) == 2]
+        if isinstance(match, list)
+        else []
+    )
     if not isinstance(match, list) or len(pairs) != len(match):
         reading.problem(f"{where}.match", f"expected a list of [pattern, value] pairs, got {match!r}")
     lookup = value.get("lookup")
@@ -242,11 +254,15 @@ def _copy(reading: Reading, where: str, value: Mapping[str, Any]) -> Copy:
         lookup = None
     read_as = value.get("as")
     if read_as is not None and read_as not in ("date", "datetime") and (why := form_problem(str(read_as))):
-        reading.problem(f"{where}.as", f"expected date, datetime or a form such as dd/mm/aaaa, got {read_as!r}: {why}")
+        reading.problem(
+            f"{where}.as", f"expected date, datetime or a form such as dd/mm/aaaa, got {read_as!r}: {why}"
+        )
     return Copy(
         column=reading.text(f"{where}.column", value["column"]),
         extract=reading.pattern(f"{where}.extract", value["extract"]) if "extract" in value else None,
-        match=tuple((reading.pattern(f"{where}.match", p), reading.text(f"{where}.match", v)) for p, v in pairs),
+        match=tuple(
+            (reading.pattern(f"{where}.match", p), reading.text(f"{where}.match", v)) for p, v in pairs
+        ),
         lookup=None
         if lookup is None
         else tuple((str(k), reading.text(f"{where}.lookup.{k}", v)) for k, v in lookup.items()),
@@ -277,7 +293,10 @@ def _product_of(reading: Reading, where: str, value: Mapping[str, Any]) -> Produ
         return None
     first, second = columns
     return ProductOf(
-        (first, second), _scale(reading, where, value), _rounding(reading, where, value), _take(reading, where, value)
+        (first, second),
+        _scale(reading, where, value),
+        _rounding(reading, where, value),
+        _take(reading, where, value),
     )
 
 

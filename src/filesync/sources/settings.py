@@ -83,7 +83,9 @@ class SourceSettings:
         if kind is None:
             raise ConfigError("source-invalid", reading.problems[0])
         for key in table.keys() - _KEYS[kind.value]:
-            reading.problem(key, f"no such setting for {kind.value}; known: {', '.join(sorted(_KEYS[kind.value]))}")
+            reading.problem(
+                key, f"no such setting for {kind.value}; known: {', '.join(sorted(_KEYS[kind.value]))}"
+            )
         columns = table.get("columns", {})
         if not isinstance(columns, Mapping):
             reading.problem("columns", f"expected a table, got {columns!r}")
@@ -115,7 +117,10 @@ def _check_whole(reading: Reading, settings: SourceSettings) -> None:
         if not settings.queries:
             reading.problem("queries", "expected one query per relation, for instance queries.vendas")
     elif settings.group_by and not settings.mapped:
-        reading.problem("group_by", "needs [columns]: it must be said which columns belong to the document and which to its lines")
+        reading.problem(
+            "group_by",
+            "needs [columns]: it must be said which columns belong to the document and which to its lines",
+        )
     if settings.forms.decimal == settings.forms.thousands:
         reading.problem("thousands", f"is the same as decimal, {settings.forms.decimal!r}")
 

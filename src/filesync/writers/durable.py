@@ -137,6 +137,17 @@ def staged(folder: Path, name: str, *, suffix: str = "") -> Iterator[Path]:
     fsync_folder(folder)
 
 
+def adopt(temporary: Path, folder: Path, name: str) -> None:
+    """Makes a file that was written into `.partial` under a working name be `folder/name`, durably.
+
+    For what gets its name only when it is written: a payload is named by the digest of its bytes.
+    """
+    with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
+        fsync_file(file.fileno())
+    _place(temporary, folder / _plain(name))
+    fsync_folder(folder)
+
+
 def link(src: Path, folder: Path, name: str) -> None:
     """Gives the durable file `src` a second name `folder/name`: a hard link, or a copy where links do not work."""
     link_many([(src, folder, name)])

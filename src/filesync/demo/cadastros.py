@@ -46,8 +46,9 @@ class Client:
 
     codigo: str
     nome: str
-    cpf: str | None
-    cnpj: str | None
+    documento: str  # CPF of a person, CNPJ of a company
+    email: str
+    cep: str
     contrato: str | None
     cartao_postagem: str | None
 
@@ -67,21 +68,26 @@ def clients(seed: int) -> tuple[Client, ...]:
 
 
 def _client(rng: random.Random, number: int) -> Client:
-    codigo = f"C{number:05d}"
-    if number % 2:
-        base = f"{rng.randrange(10**9):09d}"
-        return Client(codigo, _person(rng), base + cpf_check_digits(base), None, None, None)
-    root = "".join(rng.choices(_ALPHANUMERIC, k=8)) if number % 8 == 0 else f"{rng.randrange(10**8):08d}"
-    base = root + "0001"
-    nome = f"{rng.choice(_TRADES)} {rng.choice(_SURNAMES)} Ltda."
+    company = number % 2 == 0
     contracted = number % 4 == 0
+    if company:
+        root = "".join(rng.choices(_ALPHANUMERIC, k=8)) if number % 8 == 0 else f"{rng.randrange(10**8):08d}"
+        base = root + "0001"
+        nome, documento = (
+            f"{rng.choice(_TRADES)} {rng.choice(_SURNAMES)} Ltda.",
+            base + cnpj_check_digits(base),
+        )
+    else:
+        base = f"{rng.randrange(10**9):09d}"
+        nome, documento = _person(rng), base + cpf_check_digits(base)
     return Client(
-        codigo,
-        nome,
-        None,
-        base + cnpj_check_digits(base),
-        f"99125{rng.randrange(10**5):05d}" if contracted else None,
-        f"00{rng.randrange(10**8):08d}" if contracted else None,
+        codigo=f"C{number:05d}",
+        nome=nome,
+        documento=documento,
+        email=f"cliente{number:05d}@example.com.br",
+        cep=f"{rng.randint(1001, 5899):05d}{rng.randrange(900):03d}",
+        contrato=f"99125{rng.randrange(10**5):05d}" if contracted else None,
+        cartao_postagem=f"00{rng.randrange(10**8):08d}" if contracted else None,
     )
 
 
@@ -129,3 +135,37 @@ def produtos(day: date, *, origem: str = "matriz") -> list[Document]:
         for service in goods.SERVICES
     ]
     return wares + services
+
+
+def clientes(seed: int = 1, *, origem: str = "matriz") -> list[Document]:
+    """Every client; those with a contract with its posting card."""
+    documents: list[Document] = []
+    for client in clients(seed):
+        document: Document = {
+            "origem": origem,
+            "codigo": client.codigo,
+            "nome": client.nome,
+            "documento": client.documento,
+            "email": client.email,
+            "cep": client.cep,
+            "ativo": True,
+        }
+        if client.contrato is not None:
+            document["contratos"] = [{"contrato": client.contrato}]
+            document["cartoes"] = [{"cartao_postagem": client.cartao_postagem, "contrato": client.contrato}]
+        documents.append(document)
+    return documents
+
+
+def funcionarios(seed: int = 1, *, origem: str = "matriz") -> list[Document]:
+    """The whole staff, of all sites."""
+    return [
+        {
+            "origem": origem,
+            "matricula": employee.matricula,
+            "nome": employee.nome,
+            "papel": employee.papel,
+            "ativo": True,
+        }
+        for employee in staff(seed)
+    ]

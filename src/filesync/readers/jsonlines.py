@@ -5,10 +5,11 @@ for two documents, and ends the process at a `null` where a document should be (
 
 - every line begins with `{` and ends with `}`, and nothing but `,` `]` `}` or the line's end follows a `}`; so each line is
   one object or an error, and between two lines Arrow is always between two objects;
-- a block is at most BLOCK_BYTES and `chunk_rows` lines, is UTF-8 (Arrow does not look), and gives as many rows as it has lines.
+- a block is at most BLOCK_BYTES and `chunk_rows` lines, and must give as many rows as it has lines.
 
 A block for which that fails is halved until the bad lines stand among few; those few are parsed one by one with
 Python's parser, strictly (no NaN, no member twice), and the contract names what is wrong with each.
+That texts are UTF-8, at which Arrow does not look either, is proven by `Contract.conform`.
 
 Not here: the rules of the contract. Empty lines and a BOM are bad lines; CR LF is taken for LF.
 """
@@ -107,7 +108,7 @@ class _Parser:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        # Arrow parses no date; it casts one from text, strictly.
+        # Arrow's JSON parser knows no dates: they are read as text, and conforming casts them, strictly.
         schema = pa.schema([_parsed(field) for field in contract.arrow_schema])
         self._options = pj.ParseOptions(
             explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error"
@@ -153,13 +154,12 @@ class _Parser:
             use_threads=size > SMALL_BYTES, block_size=size + 1 if size <= SMALL_BYTES else 2 * LINE_BYTES_MAX
         )
         try:
-            block.data.decode()
             table = pj.read_json(
                 pa.BufferReader(block.data), read_options=options, parse_options=self._options
             )
             if table.num_rows != block.count:
                 return None
-            return self._contract.conform(table.cast(self._contract.arrow_schema))
+            return self._contract.conform(table)
         except (pa.ArrowException, ValueError, RejectedError):
             return None
 

@@ -1,8 +1,8 @@
 """Parquet payloads as tables, one row group at a time, with everything checked that can be checked before decoding.
 
 The order is: footer (bounded), schema against the contract, documents against the claim, page headers (parquet_pages.py),
-and only then the pages, with their checksums, in batches that stay within BATCH_BYTES. Texts are proven to be UTF-8, which Parquet
-does not promise. Whatever Arrow says of a damaged file becomes RejectedError("payload-unreadable"); an error of the disk stays OSError.
+and only then the pages, with their checksums, in batches that stay within BATCH_BYTES. That texts are
+UTF-8, which Parquet does not promise, is proven by `Contract.conform`. Whatever Arrow says of a damaged file becomes RejectedError("payload-unreadable"); an error of the disk stays OSError.
 
 Not here: the payload's digest (it is compared before anything is read), the rules of the contract.
 """
@@ -63,7 +63,7 @@ def read_many(payloads: Sequence[bytes | Path], contract: Contract) -> tuple[pa.
         whole = pa.concat_tables(tables).combine_chunks() if tables else contract.arrow_schema.empty_table()
         for schema in schemas:
             _check_names(schema)
-        return _conform(whole, contract), counts
+        return contract.conform(whole), counts
 
 
 def _small(data: bytes) -> pa.Table:
@@ -121,13 +121,7 @@ def _tables(
         for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[index], use_threads=threads):
             for column in batch.columns if cost.dictionaries else ():
                 _check_expansion(column)
-            yield _conform(pa.Table.from_batches([batch]), contract)
-
-
-def _conform(table: pa.Table, contract: Contract) -> pa.Table:
-    table = contract.conform(table)
-    table.validate(full=True)  # also that texts are UTF-8
-    return table
+            yield contract.conform(batch)
 
 
 def _check_footer(tail: bytes, size: int) -> None:

@@ -40,7 +40,7 @@ class JsonLinesWriter:
         for start in range(0, table.num_rows, BLOCK_ROWS):
             block = table.slice(start, BLOCK_ROWS).combine_chunks().to_batches()[0]
             lines = _objects(block.schema, block.columns, block.num_rows, "}\n")
-            longest = pc.max(pc.binary_length(lines)).as_py()
+            longest = pc.max(pc.binary_length(lines)).as_py() - 1
             if longest > LINE_BYTES_MAX:
                 raise RejectedError(
                     "document-too-large",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ORIGEM: Final = "origem"
 VERSION_MAX: Final = 2**53 - 1
+TERMS_MAX: Final = 50
 _MEMBERS: Final = frozenset(
     {
         *("dataset", "version", "key", "lines", "version_column", "active", "business_date", "encrypted"),
@@ -292,13 +293,16 @@ class _Notes:
             if not isinstance(message, str):
                 self._add("rules", place, "message", why="expected a text")
                 message = ""
-            sides = [self._side(("rules", place, side), note.get(side)) for side in ("left", "right")]
+            sides = [
+                self._side(("rules", place, side), note.get(side), terms_min)
+                for side, terms_min in (("left", 1), ("right", 0))
+            ]
             rules[name] = Rule(name, sides[0], sides[1], self._when(place, note.get("when", {})), message)
         return tuple(rules.values())
 
-    def _side(self, path: tuple[str | int, ...], note: object) -> tuple[Term, ...]:
-        if not isinstance(note, list) or not 1 <= len(note) <= 50:
-            self._add(*path, why="expected a list of 1 to 50 terms")
+    def _side(self, path: tuple[str | int, ...], note: object, terms_min: int) -> tuple[Term, ...]:
+        if not isinstance(note, list) or not terms_min <= len(note) <= TERMS_MAX:
+            self._add(*path, why=f"expected a list of {terms_min} to {TERMS_MAX} terms")
             return ()
         terms = [self._term((*path, place), text, signed=True) for place, text in enumerate(note)]
         return tuple(term for term in terms if term is not None)

@@ -84,13 +84,11 @@ def explain(
     definition: Definition, schema: Mapping[str, Any], document: Mapping[str, Any], row: int
 ) -> Iterator[Problem]:
     """Why a document that the masks flagged is bad; at least one problem."""
-    from filesync.contracts.reference import (
-        named,
-        validator,
-    )  # jsonschema is slow to import, and rarely needed
+    # jsonschema is slow to import, and rarely needed
+    from filesync.contracts.reference import document_validator, named
 
     nothing = True
-    for error in validator(schema).iter_errors(document):
+    for error in document_validator(schema).iter_errors(document):
         nothing = False
         yield named(error, definition.dataset, row, hide_values=definition.encrypted)
     for problem in (*_broken_rules(definition, document, row), *_repeated_lines(definition, document, row)):

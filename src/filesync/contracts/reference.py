@@ -1,9 +1,10 @@
 """jsonschema: the reference engine. It says what a contract means, names what a mask flagged, and judges manifests and receipts.
 
-One Validator class for all of it: draft 2020-12 with three things made precise, which the masks share:
-- `$` in a pattern is the end of the text, as in ECMA-262 (patterns.py);
+Draft 2020-12, with what the drafts leave open made precise:
+- `$` in a pattern is the end of the text, as in ECMA-262 (patterns.py); patterns are those of the common part;
 - the formats of formats.py, and those only, are asserted;
-- an integer has 64 bits, and a text holds neither U+0000 nor lone surrogates: no store can hold others.
+- in documents an integer has 64 bits (1.0 is one), and a text holds neither U+0000 nor lone surrogates: no column can
+  hold others. In manifests and receipts 1.0 is no integer: their decoder lets no fraction through.
 
 jsonschema takes a while to import, so this module is imported only when it is needed.
 What is not here: row rules and repeated keys (findings.py), types of Python values (documents.py).
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MESSAGE_CHARS_MAX: Final = 300
 
 
-def _is_integer(checker: object, instance: object) -> bool:
+def _is_column_integer(checker: object, instance: object) -> bool:
     del checker
     if isinstance(instance, bool):
         return False
@@ -40,7 +40,7 @@ def _is_integer(checker: object, instance: object) -> bool:
     return isinstance(instance, int) and INT64_MIN <= instance <= INT64_MAX
 
 
-def _is_string(checker: object, instance: object) -> bool:
+def _is_column_text(checker: object, instance: object) -> bool:
     del checker
     return isinstance(instance, str) and storable(instance)
 
@@ -64,20 +64,25 @@ def _for_texts(is_right: Callable[[str], bool]) -> Callable[[object], bool]:
     return lambda instance: not isinstance(instance, str) or is_right(instance)
 
 
+_TYPES: Final = Draft202012Validator.TYPE_CHECKER
+_FORMATS: Final = _formats()
 _extend: Any = validators.extend  # the stubs leave it untyped
-Validator: Final[Any] = _extend(
+EnvelopeValidator: Final[Any] = _extend(
     Draft202012Validator,
     validators={"pattern": _pattern},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "string": _is_string}
-    ),
-    format_checker=_formats(),
+    type_checker=_TYPES.redefine("integer", lambda _, instance: type(instance) is int),
+    format_checker=_FORMATS,
+)
+DocumentValidator: Final[Any] = _extend(
+    EnvelopeValidator,
+    type_checker=_TYPES.redefine_many({"integer": _is_column_integer, "string": _is_column_text}),
+    format_checker=_FORMATS,
 )
 
 
-def validator(schema: Mapping[str, Any]) -> Any:
-    """A validator of `schema`, formats asserted."""
-    return Validator(schema, format_checker=Validator.FORMAT_CHECKER)
+def document_validator(schema: Mapping[str, Any]) -> Any:
+    """A validator of a contract's documents, formats asserted."""
+    return DocumentValidator(schema, format_checker=_FORMATS)
 
 
 def named(
@@ -163,4 +168,4 @@ def _envelope_validator(kind: str) -> Any:
     from filesync.contracts.registry import schemas_folder  # an import at the top would be a circle
 
     path = schemas_folder() / "envelope" / f"{kind}.v1.json"
-    return validator(json.loads(Path(path).read_text(encoding="utf-8")))
+    return EnvelopeValidator(json.loads(path.read_text(encoding="utf-8")), format_checker=_FORMATS)

@@ -1,6 +1,6 @@
 """Row rules: two sums over a document and its lines must be equal. For whole pieces, and for one document in plain Python.
 
-- null and absent are 0; a document without lines sums to 0; a `when` column that is null applies to nothing.
+- null and absent are 0; a document without lines sums to 0, and so does a side without terms; a `when` column that is null applies to nothing.
 - Exact for every int64: where the values of a piece could leave 64 bits (only hostile ones do), high and low halves are
   summed apart. Arithmetic modulo 2^64 alone would call 2^63 + 2^63 equal to 0.
 
@@ -111,4 +111,4 @@ def _spelled(terms: tuple[Term, ...]) -> str:
     for term in terms:
         name = f"Σ {term.relation}.{term.column}" if term.relation else term.column
         text += (" − " if term.sign < 0 else " + ") + name
-    return text.removeprefix(" + ").strip()
+    return text.removeprefix(" + ").strip() or "0"

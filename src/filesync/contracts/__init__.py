@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from filesync.contracts.contract import Contract
+from filesync.contracts.describe import ContractPage, describe
 from filesync.contracts.findings import Findings
 from filesync.contracts.keys import Gap
 from filesync.contracts.model import (
@@ -31,6 +32,7 @@ __all__ = [
     "Continuity",
     "Contract",
     "ContractError",
+    "ContractPage",
     "Field",
     "Findings",
     "Gap",
@@ -47,6 +49,7 @@ __all__ = [
     "check_manifest",
     "check_receipt",
     "check_schema",
+    "describe",
     "load_contract",
 ]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MESSAGE_CHARS_MAX: Final = 300
+PATTERN_SHOWN_MAX: Final = 80
 
 
 def _is_column_integer(checker: object, instance: object) -> bool:
@@ -122,7 +123,7 @@ def _expected(keyword: str, value: Any) -> str | None:
         case "minItems" | "maxItems":
             return f"expected at {'least' if keyword == 'minItems' else 'most'} {value} lines"
         case "pattern" | "format":
-            return f"expected {keyword} {value}"
+            return f"expected {keyword} {value if len(value) <= PATTERN_SHOWN_MAX else value[:PATTERN_SHOWN_MAX] + '…'}"
     return None
 
 

@@ -6,7 +6,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from envelope_schemas import mutated, oracle, sweep
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protocol_samples import FEED, MANIFEST
 
@@ -151,6 +152,10 @@ def test_every_member_is_required_and_of_its_type(pointer: str, value: object) -
         ("/sealed_at", "2025-03-14T18:02:11"),
         ("/sealed_at", "2025-03-14 18:02:11-03:00"),
         ("/sealed_at", "2025-03-14T25:02:11-03:00"),
+        ("/sealed_at", "2025-03-14T24:00:00-03:00"),
+        ("/sealed_at", "2025-03-14T18:02:60-03:00"),
+        ("/sealed_at", "2025-03-14T18:02:11-03:60"),
+        ("/sealed_at", "2025-03-14T18:02:11-24:00"),
         ("/sealed_at", "2025-02-30T18:02:11-03:00"),
         ("/sealed_at", "2025-03-14T18:02:11-03:00\n"),
         ("/software", ""),
@@ -207,3 +212,42 @@ def test_of_a_format_of_the_future_nothing_else_is_judged(version: int) -> None:
         UnknownFormatError, match=r"manifest of vendas.caixa-01.matriz.k3v7q2ma.12: format: expected 1"
     ):
         Manifest.from_signed(changed(SIGNED, "/format", version))
+
+
+# --- the JSON Schema is the reference
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    return oracle("manifest")
+
+
+def accepted(signed: dict[str, Any]) -> bool:
+    """Whether the form is right; that `payload.file` is not the derived name is beyond what a schema can say."""
+    try:
+        Manifest.from_signed(signed)
+    except RejectedError as error:
+        return error.code == "renamed"
+    return True
+
+
+@settings(max_examples=300)
+@given(signed=mutated(manifests.map(Manifest.to_signed)))
+@example(signed=SIGNED)
+def test_the_schema_accepts_exactly_the_same(schema: Any, signed: dict[str, Any]) -> None:
+    errors = [error.message for error in schema.iter_errors({"signed": signed, "signature": None})]
+    assert accepted(signed) == (not errors), errors
+
+
+@given(manifests)
+def test_the_schema_accepts_what_is_written(schema: Any, manifest: Manifest) -> None:
+    schema.validate({"signed": manifest.to_signed(), "signature": None})
+
+
+def test_the_schema_has_the_same_bounds(schema: Any) -> None:
+    differing = [
+        (what, accepted(signed))
+        for what, signed in sweep(replace(MANIFEST, replaces=MANIFEST.name.stem).to_signed())
+        if accepted(signed) != schema.is_valid({"signed": signed, "signature": None})
+    ]
+    assert not differing

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from envelope_schemas import mutated, oracle, sweep
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protocol_samples import MANIFEST, RECEIPT
 from test_manifest import ABSENT, changed, digests, numbers, relations
@@ -173,3 +174,41 @@ def test_of_a_format_of_the_future_nothing_else_is_judged(version: int) -> None:
         Receipt.from_signed(signed)
     assert caught.value.code == "format-unknown"
     assert str(caught.value) == f"receipt for '{MANIFEST.name.stem}': format: expected 1, got {version}"
+
+
+# --- the JSON Schema is the reference
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    return oracle("receipt")
+
+
+def accepted(signed: dict[str, Any]) -> bool:
+    try:
+        Receipt.from_signed(signed)
+    except RejectedError:
+        return False
+    return True
+
+
+@settings(max_examples=300)
+@given(signed=mutated(receipts.map(Receipt.to_signed)))
+@example(signed=SIGNED)
+def test_the_schema_accepts_exactly_the_same(schema: Any, signed: dict[str, Any]) -> None:
+    errors = [error.message for error in schema.iter_errors({"signed": signed, "signature": None})]
+    assert accepted(signed) == (not errors), errors
+
+
+@given(receipts)
+def test_the_schema_accepts_what_is_written(schema: Any, receipt: Receipt) -> None:
+    schema.validate({"signed": receipt.to_signed(), "signature": None})
+
+
+def test_the_schema_has_the_same_bounds(schema: Any) -> None:
+    differing = [
+        (what, accepted(signed))
+        for what, signed in sweep(RECEIPT.to_signed())
+        if accepted(signed) != schema.is_valid({"signed": signed, "signature": None})
+    ]
+    assert not differing

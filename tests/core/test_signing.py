@@ -219,6 +219,39 @@ def test_what_is_no_signature_of_ours_is_malformed(armored: str) -> None:
     _refused("signature-malformed", key_of(1).public, MESSAGE, armored)
 
 
+def test_a_signature_of_another_length_is_malformed() -> None:
+    """Also when every length around it fits."""
+    blob = _blob(key_of(1).sign(MESSAGE))
+    head, inner, signature = blob[:-87], blob[-83:-68], blob[-64:]
+    assert len(inner) == 15
+    assert _armor(head + _field(inner + _field(signature))) == _armor(blob)
+    for cut in (0, 63):
+        _refused(
+            "signature-malformed",
+            key_of(1).public,
+            MESSAGE,
+            _armor(head + _field(inner + _field(signature[:cut]))),
+        )
+
+
+def _field(value: bytes) -> bytes:
+    return len(value).to_bytes(4, "big") + value
+
+
+def test_a_signature_has_a_greatest_size() -> None:
+    armored = key_of(1).sign(MESSAGE)
+    for lines, fits in (
+        (0, True),
+        (ARMOR_CHARS_MAX - len(armored), True),
+        (ARMOR_CHARS_MAX - len(armored) + 1, False),
+    ):
+        padded = armored.replace("\n", "\n" * (lines + 1), 1)
+        if fits:
+            key_of(1).public.verify(MESSAGE, padded)
+        else:
+            _refused("signature-malformed", key_of(1).public, MESSAGE, padded)
+
+
 def test_windows_line_ends_do_no_harm() -> None:
     key_of(1).public.verify(MESSAGE, key_of(1).sign(MESSAGE).replace("\n", "\r\n"))
     key_of(1).public.verify(MESSAGE, key_of(1).sign(MESSAGE).rstrip("\n"))

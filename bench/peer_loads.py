@@ -1,0 +1,69 @@
+"""Run by the peers' own interpreter: load the rows of a Parquet file into a fresh SQLite database; prints seconds and rows as JSON.
+
+    python peer_loads.py dlt|sqlite-utils ROWS.parquet FOLDER
+
+dlt appends into a keyed table (a first load, at its fastest with a key); its `merge` takes half as long again.
+"""
+
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+KEY = ["origem", "venda_id"]
+TABLE = "cupons"
+
+
+def load_dlt(rows: Path, database: Path, folder: Path) -> float:
+    import dlt
+    from dlt.destinations import sqlalchemy
+
+    table = pq.read_table(rows)
+    target = sqlalchemy(f"sqlite:///{database.as_posix()}", create_primary_keys=True)
+    pipeline = dlt.pipeline(
+        "bench", pipelines_dir=str(folder / "pipelines"), destination=target, dataset_name="main"
+    )
+    started = time.perf_counter()
+    pipeline.run(table, table_name=TABLE, primary_key=KEY, write_disposition="append").raise_on_failed_jobs()
+    return time.perf_counter() - started
+
+
+def load_sqlite_utils(rows: Path, database: Path) -> float:
+    import sqlite_utils
+
+    source = pq.ParquetFile(rows)
+
+    def documents() -> Iterator[dict[str, Any]]:
+        for batch in source.iter_batches(65_536):
+            yield from batch.to_pylist()
+
+    started = time.perf_counter()
+    base = sqlite_utils.Database(database)
+    base.enable_wal()
+    base[TABLE].upsert_all(documents(), pk=tuple(KEY), batch_size=10_000)
+    base.close()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    peer, rows, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    database = folder / f"{peer}.db"
+    seconds = (
+        load_sqlite_utils(rows, database) if peer == "sqlite-utils" else load_dlt(rows, database, folder)
+    )
+    expected = pq.ParquetFile(rows).metadata.num_rows
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute(f"SELECT count(*) FROM {TABLE}").fetchone()[0]
+    if found != expected:
+        raise SystemExit(f"expected {expected} rows, got {found}")
+    print(json.dumps({"seconds": seconds, "rows": found}))
+
+
+if __name__ == "__main__":
+    main()

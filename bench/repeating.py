@@ -1,0 +1,114 @@
+"""P4: what was imported before comes again: the same batch (a replay), and a batch that changes every row."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import closing, contextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench import bare, rows, sites
+from bench.clock import Case, rounds, say, scratch
+from bench.figures import Line, Part, Sizes, milliseconds, rate
+from bench.importing import store_ddl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+REPLAYS = 25
+REPLAY_SECONDS_MAX = 0.005
+KEY = ("origem", "venda_id")
+
+
+def run(sizes: Sizes, work: Path) -> Part:
+    part = Part()
+    for count in (1_000, sizes.rows):
+        with scratch(work) as folder:
+            _replay(part, count, folder)
+    _update(part, sizes, work)
+    return part
+
+
+def _replay(part: Part, count: int, folder: Path) -> None:
+    """The manifest and the payload arrive once more; the payload must not be opened."""
+    till, matriz = sites.make_pair(folder)
+    batch = sites.seal_batch(till, rows.tickets(0, count))
+    with sites.opened(matriz) as station:
+        sites.deliver(batch, matriz)
+        sites.import_whole(station, 1)
+        replays, idle = [], []
+        for _ in range(REPLAYS):
+            idle.append(_timed(station.import_))
+            sites.deliver(batch, matriz)
+            replays.append(_timed(lambda: _replayed(station.import_().replayed)))
+    took = median(replays)
+    say(f"  replay of {count:,} rows: {milliseconds(took)}")
+    part.lines.append(
+        Line(
+            "P4", f"replay a batch of {count:,} rows", milliseconds(took), "an import with nothing to do", milliseconds(median(idle)),
+            None, "< 5 ms", took < REPLAY_SECONDS_MAX,
+        )
+    )  # fmt: skip
+
+
+def _replayed(stems: list[str]) -> None:
+    if len(stems) != 1:
+        raise AssertionError(f"expected one replay, got {stems}")
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _update(part: Part, sizes: Sizes, work: Path) -> None:
+    """Every key is held, every content differs: the stage-and-merge way, beside the same thing written by hand."""
+    till, matriz = sites.make_pair(work / "update")
+    first = sites.seal_batch(till, rows.tickets(0, sizes.rows))
+    changed = rows.tickets(0, sizes.rows, raised_centavos=100)
+    second = sites.seal_batch(till, changed)
+    with sites.opened(matriz) as station:
+        sites.deliver(first, matriz)
+        sites.import_whole(station, 1)
+    contract = rows.contract()
+    held = work / "held.db"
+    with closing(bare.connect(held, store_ddl(work, till))) as connection:
+        bare.append(connection, "cupons", bare.storable(contract.conform(rows.tickets(0, sizes.rows))))
+    stored = bare.storable(contract.conform(changed), batch_id=2)
+    times = rounds(
+        {"ours": _ours(work, matriz, second), "bare": _bare(work, held, stored)}, sizes.update_rounds
+    )
+    part.compare(
+        "P4", f"a batch that updates all of {sizes.rows:,} rows", rate(sizes.rows, times.middle("ours")),
+        "bare stage + INSERT … ON CONFLICT DO UPDATE", rate(sizes.rows, times.middle("bare")), times.speed_ratio("ours", "bare"), 0.85,
+    )  # fmt: skip
+
+
+def _ours(work: Path, matriz: Path, batch: list[Path]) -> Case:
+    @contextmanager
+    def case() -> Iterator[Callable[[], object]]:
+        with scratch(work) as folder:
+            copy = folder / sites.MATRIZ
+            shutil.copytree(matriz, copy)
+            with sites.opened(copy) as station:
+                sites.deliver(batch, copy)
+                yield lambda: sites.import_whole(station, 1)
+
+    return case
+
+
+def _bare(work: Path, held: Path, stored: pa.Table) -> Case:
+    @contextmanager
+    def case() -> Iterator[Callable[[], object]]:
+        with scratch(work) as folder:
+            copy = folder / "bare.db"
+            shutil.copy(held, copy)
+            with closing(bare.connect(copy)) as connection:
+                yield lambda: bare.upsert(connection, "cupons", KEY, stored)
+
+    return case

@@ -18,7 +18,6 @@ class Sizes:
     rounds: int = 5
     update_rounds: int = 3
     many_rounds: int = 3
-    slow_rounds: int = 1  # dlt and sqlite-utils: most of a minute each
     growth: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
 
 

@@ -9,12 +9,18 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from bench import bare, peers, rows, sites
-from bench.clock import Case, once, rounds, say, scratch
+from bench.clock import Case, rounds, say, scratch
 from bench.figures import Part, Sizes, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+SLOW = (
+    ("dlt-merge", f"dlt {peers.version('dlt')}, first load, merge", 8.0),
+    ("dlt-append", f"dlt {peers.version('dlt')}, first load, append", 8.0),
+    ("sqlite-utils", f"sqlite-utils {peers.version('sqlite-utils')} upsert", None),
+)
 
 
 def run(sizes: Sizes, work: Path) -> Part:
@@ -24,15 +30,49 @@ def run(sizes: Sizes, work: Path) -> Part:
     batch = sites.seal_batch(till, table)
     ddl = store_ddl(work, till)
     stored = bare.storable(rows.contract().conform(table))
-    times = rounds({"ours": _ours(work, till, batch), "bare": _bare(work, ddl, stored)}, sizes.rounds)
+    cases = {"ours": _ours(work, till, batch), "bare": _bare(work, ddl, stored)}
+    shell = peers.sqlite_shell()
+    if shell is None:
+        part.notes.append("The sqlite3 shell is not installed, so `.import` is left out.")
+    else:
+        cases[".import"] = _shell(work, shell, ddl, _csv(work, stored))
+    times = rounds(cases, sizes.rounds)
     what = f"import {sizes.rows:,} rows: digest, read, validate, apply, ledger, receipt"
     mine = rate(sizes.rows, times.middle("ours"))
-    part.compare(
-        "P2", what, mine, "bare adbc_ingest, same table and PRAGMAs", rate(sizes.rows, times.middle("bare")),
-        times.speed_ratio("ours", "bare"), 0.85,
-    )  # fmt: skip
-    _others(part, sizes, work, {"what": what, "mine": mine}, times.middle("ours"), ddl, stored)
+    named = {"bare": ("bare adbc_ingest, same table and PRAGMAs", 0.85)}
+    if shell is not None:
+        named[".import"] = (f"sqlite3 {peers.shell_version()} .import, same table", 2.0)
+    for case, (beside, least) in named.items():
+        theirs = rate(sizes.rows, times.middle(case))
+        part.compare("P2", what, mine, beside, theirs, times.speed_ratio("ours", case), least)
+    if peers.available():  # otherwise it was said why, where the environment was tried
+        source = work / "rows.parquet"
+        pq.write_table(stored.drop_columns(["fs_batch"]), source)
+        for peer, beside, least in SLOW:
+            took = _loaded(part, work, peer, source)
+            if took is not None:
+                ratio = took / times.middle("ours")
+                part.compare("P2", what, mine, beside, rate(sizes.rows, took), ratio, least)
     return part
+
+
+def _loaded(part: Part, work: Path, peer: str, source: Path) -> float | None:
+    """Seconds of one run: a peer takes far longer than a machine drifts."""
+    with scratch(work) as folder:
+        try:
+            took = peers.load(peer, source, folder)
+        except RuntimeError as err:
+            part.notes.append(f"{peer} is left out: {err}")
+            return None
+    say(f"  {peer}: {took:.3f} s")
+    return took
+
+
+def _csv(work: Path, stored: pyarrow.Table) -> Path:
+    path = work / "rows.csv"
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    pyarrow.csv.write_csv(stored, path, options)
+    return path
 
 
 def store_ddl(work: Path, till: Path) -> str:
@@ -42,52 +82,6 @@ def store_ddl(work: Path, till: Path) -> str:
         with sites.opened(matriz) as station, station.context.store.transaction() as tx:
             tx.ensure_tables(rows.contract())
         return bare.ddl_of(matriz / "filesync.db", "cupons")
-
-
-def _others(
-    part: Part,
-    sizes: Sizes,
-    work: Path,
-    ours: dict[str, str],
-    seconds: float,
-    ddl: str,
-    stored: pyarrow.Table,
-) -> None:
-    """The peers that are there, once each: they take far longer than what drifts."""
-
-    def add(peer: str, took: float, least: float | None) -> None:
-        say(f"  {peer}: {took:.3f} s")
-        part.compare("P2", ours["what"], ours["mine"], peer, rate(sizes.rows, took), took / seconds, least)
-
-    shell = peers.sqlite_shell()
-    if shell is None:
-        part.notes.append("The sqlite3 shell is not installed, so `.import` is left out.")
-    else:
-        csv = work / "rows.csv"
-        pyarrow.csv.write_csv(
-            stored, csv, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
-        )
-        add(
-            f"sqlite3 {peers.shell_version()} .import, same table",
-            min_of(_shell(work, shell, ddl, csv), 2),
-            2,
-        )
-    if not peers.available():
-        return  # said once, where the environment was tried
-    source = work / "rows.parquet"
-    pq.write_table(stored.drop_columns(["fs_batch"]), source)
-    for peer, what, least in (("dlt", "first load, keyed table", 8.0), ("sqlite-utils", "upsert", None)):
-        try:
-            with scratch(work) as folder:
-                took = peers.load(peer, source, folder)
-        except RuntimeError as err:
-            part.notes.append(f"{peer} is left out: {err}")
-        else:
-            add(f"{peer} {peers.version(peer)} {what}", took, least)
-
-
-def min_of(case: Case, times: int) -> float:
-    return min(once(case) for _ in range(times))
 
 
 def _ours(work: Path, till: Path, batch: list[Path]) -> Case:

@@ -1,8 +1,9 @@
 """Run by the peers' own interpreter: load the rows of a Parquet file into a fresh SQLite database; prints seconds and rows as JSON.
 
-    python peer_loads.py dlt|sqlite-utils ROWS.parquet FOLDER
+    python peer_loads.py dlt-append|dlt-merge|sqlite-utils ROWS.parquet FOLDER
 
-dlt appends into a keyed table (a first load, at its fastest with a key); its `merge` takes half as long again.
+Both of dlt's are first loads into a keyed table. `merge` is its way to bring a key again without doubling it, as an import must; `append`
+is its fastest.
 """
 
 import json
@@ -20,7 +21,7 @@ KEY = ["origem", "venda_id"]
 TABLE = "cupons"
 
 
-def load_dlt(rows: Path, database: Path, folder: Path) -> float:
+def load_dlt(rows: Path, database: Path, folder: Path, disposition: str) -> float:
     import dlt
     from dlt.destinations import sqlalchemy
 
@@ -30,7 +31,9 @@ def load_dlt(rows: Path, database: Path, folder: Path) -> float:
         "bench", pipelines_dir=str(folder / "pipelines"), destination=target, dataset_name="main"
     )
     started = time.perf_counter()
-    pipeline.run(table, table_name=TABLE, primary_key=KEY, write_disposition="append").raise_on_failed_jobs()
+    pipeline.run(
+        table, table_name=TABLE, primary_key=KEY, write_disposition=disposition
+    ).raise_on_failed_jobs()
     return time.perf_counter() - started
 
 

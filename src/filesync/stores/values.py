@@ -6,9 +6,7 @@ for byte. Times are RFC 3339 texts made by the caller: a store has no clock, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +15,9 @@ import pyarrow as pa
 from filesync.errors import FilesyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
     from filesync.protocol.identity import BatchName, Feed, Format, Mode, Role
     from filesync.protocol.receipt import Verdict
 
@@ -34,7 +35,9 @@ class KeyExistsError(FilesyncError):
     """An append met a key that the table holds already, or that the batch holds twice. Go back to the savepoint, then merge."""
 
     def __init__(self, table: str, detail: str) -> None:
-        super().__init__("key-exists", f"{table}: expected only new keys, got one that is there already ({detail})")
+        super().__init__(
+            "key-exists", f"{table}: expected only new keys, got one that is there already ({detail})"
+        )
         self.table = table
 
 
@@ -129,19 +132,23 @@ class MergeReport:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
-    """A batch sealed here. Recorded before its manifest is published: at the manifest the batch exists."""
+    """A batch sealed here. Recorded before its manifest is published: at the manifest the batch exists.
 
-    batch: BatchName
-    version: int
+    `digests`: columns `key_digest` and `content_digest` (binary(16)) of every document in it, in any order; None remembers nothing.
+    """
+
+    name: BatchName
     mode: Mode
     format: Format
     recipients: tuple[str, ...]
     payload_bytes: int
+    payload_sha256: str
     documents: int
     manifest: str
     manifest_sha256: str
     sealed_at: str
     replaces: str | None = None
+    digests: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +195,10 @@ class OutgoingBatch:
 
     name: str
     batch_id: int
-    format: Format
-    version: int
     mode: Mode
+    format: Format
     payload_bytes: int
+    payload_sha256: str
     documents: int
     manifest: str
     manifest_sha256: str
@@ -260,13 +267,12 @@ class CapturedFile:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRecord:
-    """One entry of the quarantine's audit. `problem_id` 0 asks the store to number it."""
+    """One entry of the quarantine's audit: something was set aside, or, with a `resolution`, retried or discarded."""
 
+    problem_id: int
     at: str
     name: str
     peer: str
     code: str
     message: str
-    resolved_at: str | None = None
-    resolution: str | None = None
-    problem_id: int = 0
+    resolution: str | None

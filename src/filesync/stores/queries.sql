@@ -1,0 +1,247 @@
+-- The ledger's fixed statements. Parameters are positional; a statement run for many rows takes one row of parameters at a time.
+-- Lists of names come as one JSON array, so that a question costs one statement however many are asked about.
+
+-- name: read_meta
+-- What this store is.
+SELECT key, value FROM fs_meta;
+
+-- name: write_meta
+-- Said once, when the store is made.
+INSERT INTO fs_meta (key, value) VALUES (?1, ?2);
+
+-- name: has_ledger
+-- Whether a file is a store at all, or one whose making was cut short.
+SELECT count(*) FROM sqlite_master WHERE name = 'fs_meta';
+
+-- name: open_feed
+-- A feed is known from its first batch.
+INSERT INTO fs_feed (origin, dataset, audience, epoch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING;
+
+-- name: feed_id
+-- The number of one feed.
+SELECT feed_id FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND audience = ?3 AND epoch = ?4;
+
+-- name: advance_feed
+-- The head moves forward only: an earlier number recorded later leaves it where it is.
+UPDATE fs_feed
+SET batches = batches + ?2,
+    manifest_sha256 = CASE WHEN ?3 > seq THEN ?4 ELSE manifest_sha256 END,
+    seq = max(seq, ?3)
+WHERE feed_id = ?1;
+
+-- name: standings
+-- The heads of every feed that comes here.
+SELECT origin, dataset, audience, epoch, seq, manifest_sha256 FROM fs_feed WHERE origin <> ?1 AND seq > 0;
+
+-- name: head
+-- The head of one own feed.
+SELECT seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND audience = ?3 AND epoch = ?4 AND seq > 0;
+
+-- name: known
+-- Which of these numbers were decided here, and on which manifest.
+SELECT i.seq, i.manifest_sha256
+FROM fs_feed f JOIN fs_incoming i USING (feed_id)
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT value FROM json_each(?5));
+
+-- name: last_batch_id
+-- Batch ids grow in apply order: later content of a key has the higher one.
+SELECT coalesce(max(batch_id), 0) FROM fs_incoming;
+
+-- name: receipt_decided
+-- The answer to a batch that was decided here.
+SELECT i.name, f.origin, i.manifest_sha256, i.verdict, i.receipt, i.business_date, i.acknowledged, NULL
+FROM fs_incoming i JOIN fs_feed f USING (feed_id)
+WHERE i.name = ?1;
+
+-- name: receipt_refused
+-- The latest answer to a refused claim of this name.
+SELECT name, origin, manifest_sha256, 'REJECTED', receipt, NULL, acknowledged, code
+FROM fs_refused
+WHERE name = ?1
+ORDER BY rowid DESC LIMIT 1;
+
+-- name: unacknowledged_decided
+-- Receipts that no outbox has had yet, in the order in which they were given.
+SELECT i.name, f.origin, i.manifest_sha256, i.verdict, i.receipt, i.business_date, i.acknowledged, NULL
+FROM fs_incoming i JOIN fs_feed f USING (feed_id)
+WHERE i.acknowledged = 0
+ORDER BY i.batch_id;
+
+-- name: unacknowledged_refused
+-- Refusals that no outbox has had yet.
+SELECT name, origin, manifest_sha256, 'REJECTED', receipt, NULL, acknowledged, code
+FROM fs_refused
+WHERE acknowledged = 0 AND receipt IS NOT NULL
+ORDER BY name;
+
+-- name: acknowledge_decided
+-- The receipts of these batches lie in an outbox.
+UPDATE fs_incoming SET acknowledged = 1 WHERE name IN (SELECT value FROM json_each(?1)) AND acknowledged = 0;
+
+-- name: acknowledge_refused
+-- The answers to these claims lie in an outbox.
+UPDATE fs_refused SET acknowledged = 1 WHERE name IN (SELECT value FROM json_each(?1)) AND acknowledged = 0;
+
+-- name: refused
+-- Which of these claims were refused before.
+SELECT name, origin, manifest_sha256, 'REJECTED', receipt, NULL, acknowledged, code
+FROM fs_refused
+WHERE manifest_sha256 IN (SELECT value FROM json_each(?1));
+
+-- name: record_refused
+-- The first refusal of a claim stands: its answer may be out already.
+INSERT INTO fs_refused (manifest_sha256, name, origin, code, message, receipt, refused_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING;
+
+-- name: forget_refused
+-- An operator lets these claims be judged afresh.
+DELETE FROM fs_refused WHERE name IN (SELECT value FROM json_each(?1));
+
+-- name: answered
+-- Which of these batches were decided or refused here.
+SELECT value FROM json_each(?1) AS asked
+WHERE EXISTS (SELECT 1 FROM fs_incoming WHERE name = asked.value) OR EXISTS (SELECT 1 FROM fs_refused WHERE name = asked.value);
+
+-- name: incoming_batch
+-- Everything known of a batch that was decided here.
+SELECT name, batch_id, version, mode, manifest_sha256, payload_sha256, verdict, receipt, received_at, applied_at, acknowledged, documents
+FROM fs_incoming
+WHERE name = ?1;
+
+-- name: last_payload
+-- What the newest batch of an own feed holds.
+SELECT o.payload_sha256, o.mode
+FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq)
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
+
+-- name: outgoing_ids
+-- The numbers of batches sealed here.
+SELECT name, batch_id FROM fs_outgoing WHERE name IN (SELECT value FROM json_each(?1));
+
+-- name: outgoing_open
+-- Deliveries without an answer, in the order in which they were sealed.
+SELECT o.name, d.batch_id, d.recipient, o.format, o.manifest, o.manifest_sha256, o.sealed_at, d.shipped_at, o.payload_bytes, o.documents,
+       o.business_date
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
+WHERE d.settled_at IS NULL
+ORDER BY d.batch_id, d.recipient;
+
+-- name: outgoing_state
+-- Who has answered these batches.
+SELECT o.name, o.manifest_sha256, o.settled_at IS NOT NULL, d.recipient, d.verdict
+FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
+WHERE o.name IN (SELECT value FROM json_each(?1));
+
+-- name: mark_shipped
+-- Shipping again says when it was shipped last.
+UPDATE fs_delivery SET shipped_at = ?1
+WHERE batch_id = (SELECT batch_id FROM fs_outgoing WHERE name = ?2) AND recipient = ?3;
+
+-- name: settle
+-- The first answer of a recipient stands; the same one, or another, arriving later changes nothing.
+UPDATE fs_delivery SET verdict = ?1, receipt = ?2, settled_at = ?3
+WHERE batch_id = (SELECT batch_id FROM fs_outgoing WHERE name = ?4) AND recipient = ?5 AND settled_at IS NULL;
+
+-- name: close_settled
+-- A batch that every recipient has answered is settled.
+UPDATE fs_outgoing SET settled_at = ?1
+WHERE name IN (SELECT value FROM json_each(?2)) AND settled_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM fs_delivery d WHERE d.batch_id = fs_outgoing.batch_id AND d.settled_at IS NULL);
+
+-- name: settled_names
+-- Which of these batches every recipient has answered.
+SELECT name FROM fs_outgoing WHERE name IN (SELECT value FROM json_each(?1)) AND settled_at IS NOT NULL;
+
+-- name: outgoing_batch
+-- Everything known of a batch sealed here.
+SELECT name, batch_id, mode, format, payload_bytes, payload_sha256, documents, manifest, manifest_sha256, replaces, sealed_at, settled_at
+FROM fs_outgoing
+WHERE name = ?1;
+
+-- name: deliveries
+-- The recipients of one batch and their answers.
+SELECT recipient, shipped_at, verdict, receipt, settled_at FROM fs_delivery WHERE batch_id = ?1 ORDER BY recipient;
+
+-- name: last_outgoing_id
+-- Numbers of batches sealed here.
+SELECT coalesce(max(batch_id), 0) FROM fs_outgoing;
+
+-- name: feeds
+-- Every feed with its head.
+SELECT feed_id, origin, dataset, audience, epoch, seq, batches FROM fs_feed WHERE seq > 0 ORDER BY origin, dataset, audience, feed_id;
+
+-- name: feeds_open
+-- Batches of own feeds that wait for an answer: how many, and the first of them.
+SELECT feed_id, count(*), min(seq) FROM fs_outgoing WHERE settled_at IS NULL GROUP BY feed_id;
+
+-- name: feeds_rejected_out
+-- Batches that a recipient rejected, by feed.
+SELECT o.feed_id, count(DISTINCT d.batch_id)
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
+WHERE d.verdict = 'REJECTED'
+GROUP BY o.feed_id;
+
+-- name: feeds_rejected_in
+-- Batches that this site rejected, by feed.
+SELECT feed_id, count(*) FROM fs_incoming WHERE verdict = 'REJECTED' GROUP BY feed_id;
+
+-- name: open_memory
+-- A dataset and audience are remembered from their first batch.
+INSERT INTO fs_memory (dataset, audience) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
+
+-- name: memory_id
+-- The number of one memory.
+SELECT memory_id FROM fs_memory WHERE dataset = ?1 AND audience = ?2;
+
+-- name: buckets_named
+-- One packed bucket of a memory.
+SELECT bucket_id, entries FROM fs_sealed WHERE bucket_id = ?1;
+
+-- name: buckets_between
+-- A run of packed buckets of a memory.
+SELECT bucket_id, entries FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2 ORDER BY bucket_id;
+
+-- name: buckets_any
+-- Whether anything is remembered.
+SELECT EXISTS (SELECT 1 FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2);
+
+-- name: write_bucket
+-- A bucket is replaced as a whole.
+INSERT INTO fs_sealed (bucket_id, entries) VALUES (?1, ?2) ON CONFLICT (bucket_id) DO UPDATE SET entries = excluded.entries;
+
+-- name: forget_buckets
+-- After a snapshot only what it holds is remembered.
+DELETE FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2;
+
+-- name: rejected_batches
+-- Batches of a dataset and audience that a recipient rejected, and whether a later batch has begun to replace them.
+SELECT DISTINCT o.batch_id, o.name, EXISTS (SELECT 1 FROM fs_outgoing later WHERE later.replaces = o.name)
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id) JOIN fs_feed f USING (feed_id)
+WHERE d.verdict = 'REJECTED' AND f.dataset = ?1 AND f.audience = ?2;
+
+-- name: captured
+-- With what a dropped file was captured.
+SELECT path, content_sha256, settings_sha256, outcome, captured_at FROM fs_captured WHERE path = ?1;
+
+-- name: record_captured
+-- The newest reading of a file is remembered.
+INSERT INTO fs_captured (path, content_sha256, settings_sha256, outcome, captured_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (path) DO UPDATE SET
+    content_sha256 = excluded.content_sha256, settings_sha256 = excluded.settings_sha256,
+    outcome = excluded.outcome, captured_at = excluded.captured_at;
+
+-- name: record_problem
+-- The audit only grows.
+INSERT INTO fs_problem (at, name, peer, code, message, resolution) VALUES (?1, ?2, ?3, ?4, ?5, ?6);
+
+-- name: problems
+-- The newest entries of the audit.
+SELECT problem_id, at, name, peer, code, message, resolution FROM fs_problem ORDER BY problem_id DESC LIMIT ?1;
+
+-- name: problems_of
+-- All entries about one thing, oldest first.
+SELECT problem_id, at, name, peer, code, message, resolution FROM fs_problem WHERE name = ?1 ORDER BY problem_id;
+
+-- name: table_columns
+-- The columns of a data table as it stands; key columns have their place in the key, others 0.
+SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid;

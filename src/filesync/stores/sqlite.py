@@ -1,0 +1,339 @@
+"""The embedded store: one site's data and ledger in one SQLite file. The door through which everything else sees it.
+
+- Everything is written inside a transaction, and `_commit` is the only COMMIT. At that instant what it holds is there, all of it.
+- `transaction()` is for applying: data rows, ledger rows and receipts together. Every other writing method is one transaction of its own.
+- One thread at a time. Readers in other processes are never blocked; another writer is waited for, then `TransportError` "store-busy".
+
+What is where: database.py (the driver), tables.py and merge.py (data), received.py, sent.py and memory.py (ledger), values.py (records).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from filesync.errors import ConfigError
+from filesync.protocol.identity import Role
+from filesync.stores import memory, merge, received, sent, tables
+from filesync.stores.database import QUERIES, Database, schema_statements
+from filesync.stores.values import (
+    CapturedFile,
+    FeedSummary,
+    IncomingBatch,
+    IncomingRecord,
+    KeyExistsError,
+    MergeReport,
+    OpenDelivery,
+    OutgoingBatch,
+    OutgoingRecord,
+    OutgoingState,
+    ProblemRecord,
+    RefusedRecord,
+    RowOrder,
+    Site,
+    StoredReceipt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import pyarrow as pa
+
+    from filesync.contracts import Contract
+    from filesync.protocol.admission import Known, Standing
+    from filesync.protocol.identity import Feed
+
+#: Raised with every change of schema.sql. A store of a later number is not opened.
+SCHEMA_VERSION: Final = 1
+
+
+class SqliteStore:
+    """See the module. Made by `create`, opened by `open`; closes as a context manager."""
+
+    def __init__(self, db: Database, site: Site) -> None:
+        self._db = db
+        self.site = site
+
+    @classmethod
+    def create(cls, path: Path, site: Site) -> Self:
+        """Make the store of `site`. Raises `ConfigError` where one is already; a making that was cut short is made again."""
+        db = Database(path)
+        store = cls(db, site)
+        try:
+            with store._write():
+                if db.select(QUERIES["has_ledger"])[0][0]:
+                    raise ConfigError(
+                        "store-exists", f"{path}: expected no store, got one; it would not be overwritten"
+                    )
+                for statement in schema_statements():
+                    db.run(statement)
+                meta = {
+                    "site": site.id,
+                    "role": site.role.value,
+                    "epoch": site.epoch,
+                    "schema_version": str(SCHEMA_VERSION),
+                }
+                db.run_each(QUERIES["write_meta"], list(meta.items()))
+        except BaseException:
+            db.close()
+            raise
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a store. Raises `ConfigError` where there is none, or one that this version cannot read."""
+        if not path.is_file():
+            raise ConfigError(
+                "store-missing",
+                f"{path}: expected the site's store, got nothing; make a site with `filesync init`",
+            )
+        db = Database(path)
+        try:
+            if not db.select(QUERIES["has_ledger"])[0][0]:
+                raise ConfigError(
+                    "store-missing", f"{path}: expected the site's store, got a database without a ledger"
+                )
+            meta = dict(db.select(QUERIES["read_meta"]))
+            if int(meta["schema_version"]) > SCHEMA_VERSION:
+                raise ConfigError(
+                    "store-newer",
+                    f"{path}: expected schema version {SCHEMA_VERSION} or older, got {meta['schema_version']}; update filesync",
+                )
+            return cls(db, Site(meta["site"], Role(meta["role"]), meta["epoch"]))
+        except BaseException:
+            db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------ transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """Apply: everything done with the yielded `Tx` is committed together, or, on any exception, not at all."""
+        with self._write():
+            yield Tx(self._db)
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        self._db.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._commit()
+        except BaseException:
+            self._db.rollback()
+            raise
+
+    def _commit(self) -> None:
+        """The only COMMIT. At that instant the transaction is on the disk, whole."""
+        self._db.run("COMMIT")
+
+    # ------------------------------------------------------------------------------------------------ what arrives
+
+    def standings(self) -> dict[tuple[Feed, str], Standing]:
+        """The head of every (feed, epoch) that comes here."""
+        return received.standings(self._db, self.site.id)
+
+    def known(self, feed: Feed, epoch: str, seqs: Collection[int]) -> dict[int, Known]:
+        """Those of these numbers that were decided here, with the manifest that each was decided on."""
+        return received.known(self._db, feed, epoch, seqs)
+
+    def receipt_of(self, name: str) -> StoredReceipt | None:
+        """The answer to the batch `name`: as decided, or as last refused where no batch of this name was decided."""
+        return received.receipt_of(self._db, name)
+
+    def unacknowledged(self) -> list[StoredReceipt]:
+        """Receipts that no outbox has had yet, in the order in which they were given."""
+        return received.unacknowledged(self._db)
+
+    def mark_acknowledged(self, names: Collection[str]) -> None:
+        """The receipts of these batches lie in an outbox."""
+        with self._write():
+            received.mark_acknowledged(self._db, names)
+
+    def refused(self, manifest_sha256s: Collection[str]) -> dict[str, StoredReceipt]:
+        """Those of these claims (by manifest digest) that were refused before, with their answer."""
+        return received.refused(self._db, manifest_sha256s)
+
+    def forget_refused(self, names: Collection[str]) -> None:
+        """Let refused claims of these names be judged afresh."""
+        with self._write():
+            received.forget_refused(self._db, names)
+
+    def answered(self, names: Iterable[str]) -> set[str]:
+        """Those of these batches that were decided or refused here."""
+        return received.answered(self._db, names)
+
+    # ------------------------------------------------------------------------------------------------ what was sealed here
+
+    def head(self, dataset: str, audience: str) -> Standing | None:
+        """The last number issued in an own feed in this epoch; None before the first."""
+        return sent.head(self._db, self.site, dataset, audience)
+
+    def last_payload(self, dataset: str, audience: str) -> tuple[str, str] | None:
+        """The payload's sha256 and the mode of the newest batch of an own feed in this epoch."""
+        return sent.last_payload(self._db, self.site, dataset, audience)
+
+    def unsealed(self, dataset: str, audience: str, digests: pa.Table) -> pa.Table:
+        """Which documents must be sealed: columns `row`, `owed_batch`. See `memory.unsealed`."""
+        with self._db.snapshot():
+            return memory.unsealed(self._db, dataset, audience, digests)
+
+    def record_sealed(self, batches: Sequence[OutgoingRecord], *, forget_others: bool = False) -> None:
+        """Use these numbers: batch, deliveries, the feed's head and the memory of what was sealed, in one transaction.
+
+        With `forget_others` (a snapshot) only the documents of these batches are remembered of their datasets and audiences.
+        """
+        with self._write():
+            sent.record_sealed(self._db, batches, forget_others=forget_others)
+
+    def outgoing_open(self) -> list[OpenDelivery]:
+        """Deliveries that wait for an answer, in the order in which their batches were sealed."""
+        return sent.outgoing_open(self._db)
+
+    def outgoing_state(self, names: Iterable[str]) -> dict[str, OutgoingState]:
+        """Who has answered these batches; names that were not sealed here are left out."""
+        return sent.outgoing_state(self._db, names)
+
+    def mark_shipped(self, pairs: Iterable[tuple[str, str]], at: str) -> None:
+        """These (batch, recipient) pairs lie where the recipient finds them."""
+        with self._write():
+            sent.mark_shipped(self._db, pairs, at)
+
+    def settle(self, answers: Sequence[sent.Answer]) -> list[str]:
+        """Record answers (batch, recipient, verdict, receipt, at); the names among them that every recipient has answered.
+
+        Idempotent; of two answers by one recipient the first stands.
+        """
+        with self._write():
+            return sent.settle(self._db, answers)
+
+    # ------------------------------------------------------------------------------------------------ overview and audit
+
+    def batch(self, name: str) -> OutgoingBatch | IncomingBatch | None:
+        """Everything the ledger knows of a batch, sealed here or decided here."""
+        return sent.outgoing_batch(self._db, name) or received.incoming_batch(self._db, name)
+
+    def feeds(self) -> list[FeedSummary]:
+        """Every feed and epoch at a glance; costs what is open, not what is history."""
+        return sent.feeds(self._db, self.site.id)
+
+    def captured(self, path: str) -> CapturedFile | None:
+        """With what the dropped file `path` was captured last."""
+        rows = self._db.select(QUERIES["captured"], (path,))
+        return CapturedFile(*rows[0]) if rows else None
+
+    def record_captured(
+        self, path: str, content_sha256: str, settings_sha256: str, outcome: str, at: str
+    ) -> None:
+        """Remember that this content was captured with these settings."""
+        with self._write():
+            self._db.run(QUERIES["record_captured"], (path, content_sha256, settings_sha256, outcome, at))
+
+    def record_problem(
+        self, at: str, name: str, peer: str, code: str, message: str, *, resolution: str | None = None
+    ) -> None:
+        """Write into the quarantine's audit; with `resolution`, that something was retried or discarded."""
+        with self._write():
+            self._db.run(QUERIES["record_problem"], (at, name, peer, code, message, resolution))
+
+    def problems(self, name: str | None = None, *, limit: int = 1_000) -> list[ProblemRecord]:
+        """The audit of one thing, oldest first; without a name the newest entries of all, newest first."""
+        rows = (
+            self._db.select(QUERIES["problems"], (limit,))
+            if name is None
+            else self._db.select(QUERIES["problems_of"], (name,))
+        )
+        return [ProblemRecord(*row) for row in rows]
+
+    def read_documents(
+        self, contract: Contract, *, business_date: date | None = None, origem: str | None = None
+    ) -> Iterator[pa.Table]:
+        """The documents held, in key order, in bounded tables of `contract.arrow_schema`."""
+        return tables.read_documents(self._db, contract, business_date=business_date, origem=origem)
+
+
+class Tx:
+    """An open transaction, for applying. Batch ids grow in apply order; rows carry theirs as `fs_batch`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._last_batch_id: int = db.select(QUERIES["last_batch_id"])[0][0]
+        self._unrecorded: set[int] = set()
+        self._savepoints = 0
+
+    def next_batch_id(self) -> int:
+        """The number of one more batch, to be recorded in this transaction."""
+        self._last_batch_id += 1
+        self._unrecorded.add(self._last_batch_id)
+        return self._last_batch_id
+
+    def savepoint(self) -> str:
+        """A point to go back to."""
+        self._savepoints += 1
+        name = f"fs_point_{self._savepoints}"
+        self._db.run(f"SAVEPOINT {name}")
+        return name
+
+    def rollback_to(self, point: str) -> None:
+        """Undo everything since `point`, which stays; tables made since then are gone too, batch ids stay given out."""
+        self._db.run(f"ROLLBACK TO {point}")
+
+    def ensure_tables(self, contract: Contract) -> None:
+        """Make the contract's tables, or add columns that they lack."""
+        tables.ensure_tables(self._db, contract)
+
+    def append(
+        self,
+        contract: Contract,
+        relations: Mapping[str, pa.Table],
+        batch_ids: int | Mapping[str, pa.Array | pa.ChunkedArray],
+    ) -> None:
+        """Append flattened documents; `batch_ids` for all rows, or for each relation one for every row.
+
+        Raises `KeyExistsError` at a key that is held already or repeated: go back to a savepoint, or leave the transaction.
+        """
+        tables.append(self._db, contract, relations, batch_ids)
+
+    def merge(
+        self, contract: Contract, stage: Iterable[Mapping[str, pa.Table]], batch_id: int, order: RowOrder
+    ) -> MergeReport:
+        """Apply flattened documents some of whose keys are held. See merge.py for the rules.
+
+        Other batches of this transaction must be recorded before: whose rows they are decides which content is later.
+        """
+        if self._unrecorded - {batch_id}:
+            raise RuntimeError(
+                f"merge of batch {batch_id}: record batches {sorted(self._unrecorded - {batch_id})[:5]} before it"
+            )
+        return merge.merge(self._db, contract, stage, batch_id, order)
+
+    def deactivate_absent(self, contract: Contract, batch_id: int, origem: str) -> int:
+        """After a snapshot was appended or merged: mark rows of `origem` inactive that it did not hold; how many were active."""
+        return merge.deactivate_absent(self._db, contract, batch_id, origem)
+
+    def record_incoming(self, records: Sequence[IncomingRecord]) -> None:
+        """Decide these numbers, with their receipts, and move their feeds' heads."""
+        received.record_incoming(self._db, records)
+        self._unrecorded.difference_update(record.batch_id for record in records)
+
+    def record_refused(self, records: Sequence[RefusedRecord]) -> None:
+        """Remember claims that were refused without using a number; of one claim the first refusal stands."""
+        received.record_refused(self._db, records)
+
+
+__all__ = ["SCHEMA_VERSION", "KeyExistsError", "OutgoingRecord", "SqliteStore", "Tx"]

@@ -1,0 +1,248 @@
+"""The data tables: made from contracts, appended to in bulk, read back as documents.
+
+- A relation's table has its columns, then `fs_batch`: the batch (fs_incoming) that brought the row.
+- Values are stored so that any SQLite tool shows them: dates as ISO text, money as integer centavos, booleans as 0 and 1.
+- Rows are appended in key order, chunk by chunk: keys are random UUIDs, and a B-tree that is filled in order is built twice as fast.
+- A table only grows: a later contract version may add columns; it may not change a key.
+
+Names are quoted, and come from contracts only. Writing functions expect an open transaction (sqlite.py). What is not here: rows whose
+key is held already (merge.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filesync.contracts import ColumnType, Relation
+from filesync.errors import ConfigError
+from filesync.stores.database import QUERIES, RESULT_ROWS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from filesync.contracts import Column, Contract
+    from filesync.stores.database import Database
+
+BATCH: Final = "fs_batch"
+#: Documents in one chunk of `read_documents`. Their lines are read by RESULT_ROWS_MAX, the bound of one result batch.
+READ_DOCUMENTS_MAX: Final = 16_384
+
+_SQL_TYPES: Final = {
+    ColumnType.TEXT: "TEXT",
+    ColumnType.INTEGER: "INTEGER",
+    ColumnType.BOOLEAN: "INTEGER",
+    ColumnType.DATE: "TEXT",
+}
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Iterable[str], prefix: str = "") -> str:
+    """Names as a list of SQL columns."""
+    return ", ".join(prefix + quoted(name) for name in names)
+
+
+def ensure_tables(db: Database, contract: Contract) -> None:
+    """Make the tables of a contract, or add the columns that a later version brought. Raises `ConfigError` where a key differs."""
+    for relation in contract.relations:
+        held = dict(db.select(QUERIES["table_columns"], (relation.table,)))
+        if not held:
+            db.run(_create(relation))
+            continue
+        key = [
+            name
+            for name, _ in sorted(
+                ((n, place) for n, place in held.items() if place), key=lambda item: item[1]
+            )
+        ]
+        if key != list(relation.key):
+            raise ConfigError(
+                "key-changed",
+                f"table {relation.table}: expected the key {', '.join(relation.key)} of {contract.name}, got {', '.join(key)}",
+            )
+        for column in relation.columns:
+            if column.name not in held:
+                # Rows of earlier versions have no value for it, required or not.
+                db.run(f"ALTER TABLE {quoted(relation.table)} ADD COLUMN {_declared(column, required=False)}")
+
+
+def append(
+    db: Database,
+    contract: Contract,
+    relations: Mapping[str, pa.Table],
+    batch_ids: int | Mapping[str, pa.Array | pa.ChunkedArray],
+) -> None:
+    """Append flattened documents. `batch_ids`: the batch of all rows, or for each relation the batch of every row.
+
+    Raises `KeyExistsError` at the first key that is there already; what was appended before it stays until a rollback.
+    """
+    for relation in contract.relations:
+        rows = relations[relation.name]
+        if rows.num_rows:
+            owner = batch_ids if isinstance(batch_ids, int) else batch_ids[relation.name]
+            db.ingest(relation.table, in_key_order(contract, stored(relation, rows, {BATCH: owner})))
+
+
+def stored(
+    relation: Relation, rows: pa.Table, more: Mapping[str, int | pa.Array | pa.ChunkedArray]
+) -> pa.Table:
+    """Rows as they are stored, with further columns (one value for all rows, or one for each)."""
+    arrays: list[pa.Array | pa.ChunkedArray] = []
+    for column in relation.columns:
+        array = rows.column(column.name)
+        # Casting here costs a tenth of what the driver takes to write a date as text.
+        arrays.append(array.cast(pa.string()) if column.type is ColumnType.DATE else array)
+    arrays += [
+        pa.array(np.full(rows.num_rows, v, np.int64)) if isinstance(v, int) else v for v in more.values()
+    ]
+    return pa.table(arrays, [*(column.name for column in relation.columns), *more])
+
+
+def in_key_order(contract: Contract, rows: pa.Table) -> pa.Table:
+    """Rows sorted by their document's key; lines of a document keep their order."""
+    keys = list(contract.key)
+    while len(keys) > 1 and pc.all(pc.equal(rows.column(keys[0]), rows.column(keys[0])[0])).as_py():
+        del keys[0]  # one site's rows: its id orders nothing
+    if len(keys) == 1 and rows.column(keys[0]).num_chunks == 1:
+        values = rows.column(keys[0]).chunk(0)
+        if pc.all(pc.less_equal(values[:-1], values[1:]), min_count=0).as_py():
+            return rows
+    return rows.take(pc.sort_indices(rows.select(keys), [(key, "ascending") for key in keys]))
+
+
+def read_documents(
+    db: Database, contract: Contract, *, business_date: date | None = None, origem: str | None = None
+) -> Iterator[pa.Table]:
+    """The documents held, in key order, as tables of the contract's `arrow_schema`; a document without lines has null for them.
+
+    Each chunk is read as it stands when its turn comes.
+    """
+    wanted: list[tuple[str, object]] = []
+    if business_date is not None:
+        if contract.business_date_column is None:
+            raise ConfigError(
+                "no-business-date", f"{contract.name} has no business date to choose documents by"
+            )
+        wanted.append((f"{quoted(contract.business_date_column)} = ?", business_date.isoformat()))
+    if origem is not None:
+        wanted.append((f"{quoted(contract.key[0])} = ?", origem))
+    if any(not db.select(QUERIES["table_columns"], (relation.table,)) for relation in contract.relations):
+        return
+    after: tuple[object, ...] = ()
+    while True:
+        page = _Page(contract, [condition for condition, _ in wanted], [value for _, value in wanted], after)
+        with db.snapshot():
+            documents = db.select_table(page.documents(), page.parameters)
+            lines = [_lines(db, page, relation) for relation in contract.relations[1:]]
+        if not documents.num_rows:
+            return
+        yield _nested(contract, documents, lines)
+        if documents.num_rows < READ_DOCUMENTS_MAX:
+            return
+        after = tuple(documents.column(name)[-1].as_py() for name in contract.key)
+
+
+class _Page:
+    """READ_DOCUMENTS_MAX documents after a key."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        conditions: Sequence[str],
+        values: Sequence[object],
+        after: tuple[object, ...],
+    ) -> None:
+        self.contract = contract
+        self.parameters = [*values, *after]
+        conditions = list(conditions)
+        if after:
+            conditions.append(f"({listed(contract.key)}) > ({', '.join('?' for _ in after)})")
+        self.where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+    def documents(self) -> str:
+        """The documents of the page."""
+        return self._select(listed(column.name for column in self.contract.relations[0].columns))
+
+    def lines(self, relation: Relation) -> str:
+        """The lines of the page's documents, each with its document's place in the page."""
+        key = listed(self.contract.key)
+        same = " AND ".join(f"l.{quoted(name)} = d.{quoted(name)}" for name in self.contract.key)
+        own = listed((f.name for f in relation.fields), "l.")
+        return (
+            f"SELECT d.fs_place, {own} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) - 1 AS fs_place FROM ({self._select(key)})) d "
+            f"CROSS JOIN {quoted(relation.table)} l ON {same} ORDER BY d.fs_place, {listed(relation.line_key, 'l.')} LIMIT ? OFFSET ?"
+        )
+
+    def _select(self, names: str) -> str:
+        table = quoted(self.contract.relations[0].table)
+        return f"SELECT {names} FROM {table}{self.where} ORDER BY {listed(self.contract.key)} LIMIT {READ_DOCUMENTS_MAX}"
+
+
+def _lines(db: Database, page: _Page, relation: Relation) -> tuple[Relation, list[pa.Table]]:
+    parts: list[pa.Table] = []
+    while not parts or parts[-1].num_rows == RESULT_ROWS_MAX:
+        start = len(parts) * RESULT_ROWS_MAX
+        parts.append(db.select_table(page.lines(relation), [*page.parameters, RESULT_ROWS_MAX, start]))
+    return relation, parts
+
+
+def _nested(
+    contract: Contract, documents: pa.Table, children: Sequence[tuple[Relation, list[pa.Table]]]
+) -> pa.Table:
+    schema = contract.arrow_schema
+    arrays = {
+        f.name: _typed(documents.column(f.name), f.type) for f in schema if f.name in documents.column_names
+    }
+    for relation, parts in children:
+        item = schema.field(relation.name).type.value_type
+        lines = pa.table(
+            [
+                pa.chunked_array(
+                    [c for part in parts for c in _typed(part.column(f.name), f.type).chunks], f.type
+                )
+                for f in item
+            ],
+            names=[f.name for f in item],
+        ).combine_chunks()
+        values = pa.StructArray.from_arrays(
+            [lines.column(f.name).combine_chunks() for f in item], fields=list(item)
+        )
+        places = np.concatenate([part.column("fs_place").to_numpy() for part in parts]).astype(np.int64)
+        counts = np.bincount(places, minlength=documents.num_rows)
+        offsets = pa.array(np.r_[0, np.cumsum(counts)].astype(np.int32))
+        mask = None if relation.required else pa.array(counts == 0)
+        arrays[relation.name] = pa.ListArray.from_arrays(
+            offsets, values, type=schema.field(relation.name).type, mask=mask
+        )
+    return pa.table([arrays[f.name] for f in schema], schema=schema)
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as read from SQLite (int64 where all values are null) in its contract's type."""
+    if column.type == kind:
+        return column
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    return column.cast(kind)
+
+
+def _create(relation: Relation) -> str:
+    columns = ", ".join(_declared(column, required=column.required) for column in relation.columns)
+    return (
+        f"CREATE TABLE {quoted(relation.table)} ({columns}, {BATCH} INTEGER NOT NULL, PRIMARY KEY ({listed(relation.key)})) "
+        "STRICT, WITHOUT ROWID"
+    )
+
+
+def _declared(column: Column, *, required: bool) -> str:
+    name = quoted(column.name)
+    check = f" CHECK ({name} IN (0, 1))" if column.type is ColumnType.BOOLEAN else ""
+    return f"{name} {_SQL_TYPES[column.type]}{' NOT NULL' if required else ''}{check}"

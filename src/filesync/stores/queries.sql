@@ -242,6 +242,13 @@ SELECT problem_id, at, name, peer, code, message, resolution FROM fs_problem ORD
 -- All entries about one thing, oldest first.
 SELECT problem_id, at, name, peer, code, message, resolution FROM fs_problem WHERE name = ?1 ORDER BY problem_id;
 
+-- name: names_between
+-- Batches of the ledger by the beginning of their names, for a person who types less than the whole.
+SELECT name FROM fs_outgoing WHERE name >= ?1 AND name < ?2
+UNION SELECT name FROM fs_incoming WHERE name >= ?1 AND name < ?2
+UNION SELECT name FROM fs_refused WHERE name >= ?1 AND name < ?2
+ORDER BY name LIMIT ?3;
+
 -- name: table_columns
 -- The columns of a data table as it stands; key columns have their place in the key, others 0.
 SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid;

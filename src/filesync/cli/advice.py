@@ -1,0 +1,147 @@
+"""What each code means to a shopkeeper, and what to do next. The only place where advice is phrased.
+
+A code that is not here is answered by its family (`of_error`), so that no failure is ever without a next step.
+`means` replaces the technical message in lists; it is None where the message is plain enough. `filesync show` and `--json` keep the
+technical one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from filesync.errors import ConfigError, DamagedError, FilesyncError, RejectedError, TransportError
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`means`: what happened, as a clause. `do`: the next step, as a sentence."""
+
+    means: str | None
+    do: str
+
+
+_AGAIN = "Nothing to do: the sender keeps its copy and sends it again at the next exchange. If it keeps happening, check the disk or the USB stick."
+_SENDER = "Ask whoever runs the sending site; nothing of it was applied here."
+_KEY = "Compare the key with the sender's (`filesync key` there). If its key really is a new one: filesync peer add ID --key FILE --replace-key"
+_CORRECT = "Correct it in the program that it comes from and export again: only what changed is sent."
+_WAIT = "Nothing to do: filesync takes it up again by itself."
+_TOML = "Correct filesync.toml in the site's folder; `filesync status` says whether it is understood."
+_CONTRACT = "`filesync contract show DATASET` lists the fields and rules."
+
+ADVICE: dict[str, Advice] = {
+    # the site and its settings
+    "not-a-site": Advice(None, "Go into the site's folder, or name it: filesync -C FOLDER …  A new site: filesync init FOLDER --site ID --role ROLE"),
+    "exists": Advice(None, "Nothing was changed. For another site choose another folder."),
+    "config-invalid": Advice(None, _TOML),
+    "config-unreadable": Advice(None, _TOML),
+    "site-mismatch": Advice(None, "Put the right filesync.toml and filesync.db together; both belong to one site and are copied together."),
+    "store-missing": Advice(None, "Restore filesync.db from the last backup. Without one, move the folder aside and begin anew with `filesync init`."),
+    "store-newer": Advice(None, "Update filesync on this computer."),
+    "store-damaged": Advice(None, "Stop using this folder, copy it away, and restore filesync.db from the last backup."),
+    "busy": Advice(None, "Wait until it is done and try again."),
+    "key-unreadable": Advice(
+        None,
+        "A key file holds one line, `ssh-ed25519 AAAA… name`: `filesync key` prints it on the peer's computer. "
+        "If this site's own key is lost, restore the folder keys/ from a backup.",
+    ),
+    "key-differs": Advice(None, "Ask the peer by telephone which fingerprint is right. If its key really is a new one, add --replace-key"),
+    "key-private": Advice(None, "Give the file that ends in .pub. A private key never leaves its computer."),
+    "peer-unknown": Advice(None, "`filesync peer list` shows the peers; `filesync peer add` makes one."),
+    "peer-exists": Advice(None, "Nothing was changed. To change a peer's role or link, edit its section in filesync.toml."),
+    "peer-self": Advice(None, "Name the other site."),
+    "role-missing": Advice(None, "Add --role caixa, --role posto, --role matriz or --role portal."),
+    "link-missing": Advice(None, "Name the folder that both sites can reach."),
+    "mailbox-invalid": Advice(None, "Leave --mailbox out unless the place between the two demands another layout."),
+    "link-other-site": Advice(None, "Nothing was changed. Check --link; it must be the peer's own folder (with --relay: a folder between the two)."),
+    "audience-unknown": Advice(None, "Name one of these, or make the peer: filesync peer add ID --role ROLE"),
+    "audience-missing": Advice(None, "If the recipient is not configured yet: filesync peer add ID --role ROLE --link FOLDER"),
+    "not-empty": Advice(None, "For example: filesync demo my-demo"),
+    "ambiguous": Advice(None, "Type more of the name."),
+    "not-found": Advice(None, "`filesync status` shows what there is; names can be copied from there."),
+    "not-retryable": Advice(None, _CORRECT),
+    "not-signed": Advice(None, "There is no signature to hand out: it was made without a key."),
+    "contract-unusable": Advice(None, "Correct the schema at the places named; docs/contracts.md lists the keywords that can be used."),
+    "contracts-clash": Advice(None, "Remove one of the two from the folder schemas/ of the site."),
+    "dataset-unknown": Advice(None, "`filesync contract list` shows the datasets."),
+    "encryption-missing": Advice(None, "These data stay where they are until filesync can encrypt them."),
+    # sources
+    "source-missing": Advice(None, "Name the file: filesync export DATASET --from FILE"),
+    "source-empty": Advice(None, "Check the folder and the file's name, or name the file with --from."),
+    "source-ambiguous": Advice(None, "Name one file with --from."),
+    "source-invalid": Advice(None, "Correct that section of filesync.toml; docs/sources.md has every form."),
+    "source-unknown": Advice(None, "Save it as CSV, JSON lines or Parquet."),
+    "source-unreadable": Advice(None, "Check that the file opens in the program it comes from, and that [datasets.….source] in filesync.toml describes it."),
+    "source-driver": Advice(None, "Install filesync with the extra for this database."),
+    "bad-rows": Advice("some documents break the rules and were not sent", _CORRECT),
+    "schema-mismatch": Advice(None, f"Correct the column mapping in filesync.toml. {_CONTRACT}"),
+    "document-too-large": Advice(None, _CORRECT),
+    # what arrived and cannot be trusted
+    "manifest-unreadable": Advice("its description (manifest) is damaged", _AGAIN),
+    "manifest-invalid": Advice("its description (manifest) is not a valid one", _SENDER),
+    "receipt-unreadable": Advice("the receipt is damaged", "Nothing to do: the batch is sent again, and the receipt comes again."),
+    "receipt-invalid": Advice("the receipt is not a valid one", _SENDER),
+    "receipt-foreign": Advice("a receipt for something that this site did not send to that peer", _SENDER),
+    "receipt-other-content": Advice("a receipt for other content than ours", _SENDER),
+    "damaged": Advice("the file was damaged on the way", _AGAIN),
+    "truncated": Advice("the file arrived incomplete", _AGAIN),
+    "oversized": Advice("the file is larger than announced or allowed", f"{_AGAIN} The limit is under [limits] in filesync.toml."),
+    "swapped": Advice("the file holds the content of another batch", _AGAIN),
+    "renamed": Advice("the file was renamed: it says that it is another batch", "Nothing to do if nobody renames files by hand: the sender sends it again."),
+    "payload-unreadable": Advice("its content cannot be read", f"{_SENDER} It must be exported again there."),
+    "payload-missing": Advice("its content has not arrived yet", f"{_WAIT} The sender ships it again."),
+    "manifest-missing": Advice("content whose description (manifest) has not arrived yet", f"{_WAIT} The sender ships it again."),
+    "payload-lost": Advice(None, "Restore the file from a backup into outbox/, or export those days again with --again."),
+    "format-unknown": Advice("it was made by a newer filesync", "Update filesync on this computer; then it is taken up by itself."),
+    "contract-unknown": Advice("it needs a newer version of filesync here", "Update filesync on this computer; then it is taken up by itself."),
+    "signature-missing": Advice("it is not signed, and this peer's files must be", _KEY),
+    "signature-malformed": Advice("its signature is damaged", _KEY),
+    "signature-wrong": Advice("its content was changed after it was signed", f"{_AGAIN} If not, somebody else writes into that folder."),
+    "signature-foreign": Advice("it was signed with another key than the pinned one", _KEY),
+    "foreign": Advice("a batch of another site in this peer's folder", _SENDER),
+    "not-for-us": Advice("a batch for another site", _SENDER),
+    "not-allowed": Advice("this peer may not send these data", "If it should: add the dataset to `may_send` of that peer in filesync.toml, then `filesync quarantine retry NAME`"),
+    "same-number-other-content": Advice(
+        "another batch with this number was applied before",
+        "A site was probably restored from an old backup. Call whoever runs the sending site before doing anything else.",
+    ),
+    "broken-chain": Advice(
+        "it does not follow the batch before it",
+        "A site was probably restored from an old backup. Call whoever runs the sending site before doing anything else.",
+    ),
+    "before-opening": Advice("it is older than the first batch this site received", _SENDER),
+    "hole": Advice("an earlier batch has not arrived yet", f"{_WAIT} If it lasts, look at `filesync outbox` on the sending site."),
+    "locked": Advice("another program is using the file", _WAIT),
+    "stranger": Advice("not a file of filesync's; it is left alone", "Remove it if it does not belong there."),
+    "problem-unreadable": Advice("the note that says why is damaged; the file itself is untouched", "Look at the file in the quarantine folder."),
+    # what arrived and is wrong
+    "partial": Advice("some documents break the rules; the others were applied", f"The sending site must know: {_CORRECT[0].lower()}{_CORRECT[1:]}"),
+    "totals-mismatch": Advice("the totals are not those that were announced", f"{_SENDER} It must be exported again there."),
+    "duplicate-key": Advice("the same document stands in it twice", _CORRECT),
+    "conflict": Advice(
+        "the sender's reinstalled site sends other content for documents that are held here",
+        "Compare both; the right one must be saved again at the sending site, with a higher `versao`.",
+    ),
+    "foreign-origem": Advice("documents of another site; a site sends its own only", _CORRECT),
+    "rejected": Advice("the recipient refused it", _CORRECT),
+    # the road
+    "unreachable": Advice(None, "Nothing is lost: what waits leaves at the next exchange. Check that the folder or the USB stick is there."),
+}  # fmt: skip
+
+_FAMILIES: tuple[tuple[type[FilesyncError], str], ...] = (
+    (ConfigError, "Correct that, then run the command again. Nothing was sent."),
+    (TransportError, ADVICE["unreachable"].do),
+    (DamagedError, _AGAIN),
+    (RejectedError, _CORRECT),
+)
+
+
+def of_code(code: str) -> Advice:
+    """Advice for a code in a list: an empty one where nothing is known (the technical message is shown then)."""
+    return ADVICE.get(code, Advice(None, ""))
+
+
+def of_error(error: FilesyncError) -> str:
+    """The next step after an error."""
+    if error.code in ADVICE:
+        return ADVICE[error.code].do
+    return next((do for family, do in _FAMILIES if isinstance(error, family)), "See `filesync status` for what is where.")

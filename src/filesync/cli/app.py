@@ -1,0 +1,78 @@
+"""The commands and their order on the help page. No command's work is imported before it is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from filesync import __version__
+from filesync.cli import batches, contracts, looking, moving, quarantine, screen, setup, story, verifying
+from filesync.cli.edge import Edge
+from filesync.cli.options import HERE, TopRoot
+
+EVERY_DAY, LOOKING, TROUBLE, SETTING_UP = "Every day", "What is where", "When something is wrong", "Setting up"
+
+app = typer.Typer(
+    cls=Edge,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="filesync: sales and cadastros travel between caixas, postos, the matriz and the portal, exactly once, with receipts.",
+    epilog="Exit codes: 0 done, 1 needs attention, 2 wrong usage or settings, 3 a peer could not be reached (nothing is lost), 70 a mistake in filesync.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        screen.say(f"filesync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    root: TopRoot = HERE,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which filesync this is.")] = False,
+) -> None:
+    pass
+
+
+for _name, _command, _panel in (
+    ("turn", moving.turn, EVERY_DAY),
+    ("export", moving.export, EVERY_DAY),
+    ("exchange", moving.exchange, EVERY_DAY),
+    ("import", moving.import_, EVERY_DAY),
+    ("status", looking.status, LOOKING),
+    ("outbox", looking.outbox, LOOKING),
+    ("inbox", looking.inbox, LOOKING),
+    ("show", batches.show, LOOKING),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)
+
+_quarantine = typer.Typer()
+_quarantine.callback(invoke_without_command=True)(quarantine.listing)
+_quarantine.command("show")(quarantine.show)
+_quarantine.command("retry")(quarantine.retry)
+_quarantine.command("discard")(quarantine.discard)
+app.add_typer(_quarantine, name="quarantine", rich_help_panel=TROUBLE)
+app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
+
+app.command("init", rich_help_panel=SETTING_UP)(setup.init)
+_peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
+_peer.command("add")(setup.peer_add)
+_peer.command("list")(setup.peer_list)
+app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
+app.command("key", rich_help_panel=SETTING_UP)(setup.key)
+_contract = typer.Typer(no_args_is_help=True, help="What a dataset must look like.")
+_contract.command("list")(contracts.listing)
+_contract.command("show")(contracts.show)
+_contract.command("check")(contracts.check)
+app.add_typer(_contract, name="contract", rich_help_panel=SETTING_UP)
+app.command("demo", rich_help_panel=SETTING_UP)(story.demo)
+
+
+def run() -> None:
+    """Run the command of this process's arguments; ends the process."""
+    screen.prepare_streams()
+    app(prog_name="filesync")

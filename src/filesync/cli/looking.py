@@ -1,0 +1,167 @@
+"""Commands that look and change nothing: status, outbox, inbox. One line each, in words, with its age.
+
+They run beside a working station. `status` ends with 0 whatever it shows: it did what it was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filesync.cli import advice, screen, wording
+from filesync.cli.ending import Ending
+from filesync.cli.options import HERE, Json, Root
+from filesync.cli.sites import at
+
+if TYPE_CHECKING:
+    from filesync.exchange.quarantine import Case
+    from filesync.exchange.status import FeedState, InboxItem, OutboxItem, Status
+
+#: Lines of one part that `status` shows; the command of that name shows all.
+LINES_MAX = 8
+
+
+def status(root: Root = HERE, as_json: Json = False) -> Ending:
+    """Where this site stands: what waits and for what, what was set aside, every feed's numbers, and warnings."""
+    with at(root, quiet=as_json) as station:
+        found = station.status()
+    if as_json:
+        screen.say_json({**screen.jsonable(found), "root": root.absolute(), "waiting": found.waiting})
+        return Ending.DONE
+    screen.say(f"{found.site} ({found.role.value}) in {root.absolute()}, installation (epoch) {found.epoch}", "bold")
+    moment = now()
+    _part("To send", "outbox", [outbox_line(item, moment) for item in found.outbox])
+    _part("Arrived", "inbox", [inbox_line(item, root, moment) for item in found.inbox])
+    _part("Quarantine", "quarantine", [case_line(case, found.site, moment) for case in found.quarantine], style="bold red")
+    _feeds(found.feeds)
+    _warnings(found)
+    return Ending.DONE
+
+
+def outbox(root: Root = HERE, as_json: Json = False) -> Ending:
+    """What waits to leave, or for a receipt, and since when."""
+    with at(root, quiet=as_json) as station:
+        items = station.status().outbox
+    if as_json:
+        screen.say_json(items)
+    else:
+        moment = now()
+        _list([f"{outbox_line(item, moment)} [{item.name}]" for item in items], "Nothing waits: everything was sent and confirmed.")
+    return Ending.DONE
+
+
+def inbox(root: Root = HERE, as_json: Json = False) -> Ending:
+    """What arrived, and what the next import will do with it."""
+    with at(root, quiet=as_json) as station:
+        items = station.status().inbox
+    if as_json:
+        screen.say_json(items)
+    else:
+        moment = now()
+        _list([_bracketed(inbox_line(item, root, moment), item.name) for item in items], "The inboxes are empty.")
+    return Ending.DONE
+
+
+# ------------------------------------------------------------------------------------------------ one line each
+
+
+def outbox_line(item: OutboxItem, moment: datetime) -> str:
+    """`vendas of 22/11/2026, 310 sales, waits for the next exchange with matriz, sealed 2 h ago`."""
+    if item.kind == "receipt":
+        return f"receipt for {wording.named(item.name)}, {item.waits_for}"
+    dataset = item.name.split(".")[0]
+    parts = [
+        wording.named(item.name),
+        wording.documents(item.documents or 0, dataset),
+        item.waits_for,
+        f"sealed {wording.age(item.since, moment)}",
+        f"sent {wording.age(item.shipped_at, moment)}" if item.shipped_at else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def inbox_line(item: InboxItem, root: Path, moment: datetime) -> str:
+    """`vendas of 22/11/2026 (no. 3 of caixa-01) waits: an earlier batch has not arrived yet, arrived 2 h ago`."""
+    what = advice.of_code(item.code).means or item.message
+    verb = {"waiting": "waits", "refused": "will be set aside", "stranger": f"in the inbox of {item.peer}"}.get(item.state, item.state)
+    arrived = wording.age(_arrived(root.absolute() / "inbox" / item.peer, item.name), moment)
+    text = f"{wording.named(item.name)} {verb}: {what}" if item.code != "receipt" else f"receipt for {wording.named(item.name)}: {what}"
+    return f"{text}, arrived {arrived}" if arrived else text
+
+
+def _arrived(folder: Path, name: str) -> str | None:
+    """The file's own time: shown to people, and nothing is decided by it."""
+    for candidate in (name, f"{name}.manifest.json"):
+        try:
+            seconds = (folder / candidate).stat().st_mtime
+            return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def case_line(case: Case, site: str, moment: datetime) -> str:
+    """`vendas of 22/11/2026 (no. 3 of caixa-01), from caixa-01: the file was damaged on the way, set aside 2 h ago`."""
+    what = advice.of_code(case.code).means or case.message
+    origin = "of this site's own export" if case.peer == site else f"from {case.peer}"
+    times = f", {wording.number(case.times)} times" if case.times > 1 else ""
+    return f"{wording.named(case.name)}, {origin}: {what}, set aside {wording.age(case.at, moment)}{times}"
+
+
+# ------------------------------------------------------------------------------------------------ the parts of status
+
+
+def _part(title: str, command: str, lines: Sequence[str], style: str = "bold") -> None:
+    screen.say()
+    if not lines:
+        screen.say(f"{title}: nothing")
+        return
+    screen.say(f"{title} ({wording.number(len(lines))}):", style)
+    for line in lines[:LINES_MAX]:
+        screen.say(f"  {line}")
+    if len(lines) > LINES_MAX:
+        screen.say(f"  … and {wording.number(len(lines) - LINES_MAX)} more: filesync {command}")
+
+
+def _feeds(feeds: Sequence[FeedState]) -> None:
+    screen.say()
+    if not feeds:
+        screen.say("Feeds: none yet; nothing was sent and nothing was received")
+        return
+    screen.heading("Feeds:")
+    several = len({feed.epoch for feed in feeds}) > 1
+    screen.table(
+        ("  feed", "", *(["epoch"] if several else []), "sealed", "settled", "applied through", "missing", "rejected"),
+        [
+            (
+                f"  {feed.feed}", "sent" if feed.direction == "out" else "received", *([feed.epoch] if several else []),
+                wording.number(feed.sealed), wording.number(feed.settled), wording.number(feed.applied_through),
+                wording.numbers(feed.missing) or "-", wording.number(feed.rejected) if feed.rejected else "-",
+            )
+            for feed in feeds
+        ],
+        right={"sealed", "settled", "applied through", "rejected"},
+    )  # fmt: skip
+
+
+def _warnings(found: Status) -> None:
+    if found.warnings:
+        screen.say()
+        for warning in found.warnings:
+            screen.say(f"! {warning}", "yellow")
+
+
+def _bracketed(line: str, name: str) -> str:
+    return line if name in line else f"{line} [{name}]"
+
+
+def _list(lines: Sequence[str], empty: str) -> None:
+    for line in lines or [empty]:
+        screen.say(line)
+
+
+def now() -> datetime:
+    """This computer's clock, for ages only."""
+    return datetime.now(timezone.utc)

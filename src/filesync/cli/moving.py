@@ -1,0 +1,230 @@
+"""Commands that move batches: export, exchange, import, turn. Each says what became of what, in words, and what to do about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from filesync.cli import advice, screen, wording
+from filesync.cli.ending import Ending, worst
+from filesync.cli.options import HERE, Json, Root
+from filesync.cli.sites import at
+from filesync.protocol.identity import BatchName, Format
+from filesync.protocol.receipt import Problem, Verdict
+
+if TYPE_CHECKING:
+    from filesync.contracts import Gap
+    from filesync.exchange.reports import AppliedBatch, ExchangeReport, Held, ImportReport, SealedBatch, SealReport
+
+#: Lines of one kind that a report shows; the rest is counted.
+LINES_MAX = 12
+#: Problems shown of a file or batch; `filesync quarantine show` and --json have all.
+PROBLEMS_SHOWN = 5
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="vendas, produtos, clientes …")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="Take the rows from this file instead of the configured source.", show_default=False),
+    ] = None,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="Only this movement day.", show_default=False),
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="PEER", help="A peer or a group.", show_default="as configured")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="How the rows are written.", show_default="as configured")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Everything, also what was sent before. What is missing in it becomes inactive at the recipient (cadastros).")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Everything the source holds, also what was sent before; nothing becomes inactive.")] = False,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Take what is new or changed from a dataset's source and put it, sealed, into the outbox."""
+    path = None if source is None else source.absolute()
+    with at(root, quiet=as_json) as station:
+        report = station.export(
+            dataset, path=path, business_date=None if day is None else day.date(), to=to, format=form, full=full, again=again
+        )
+    if as_json:
+        screen.say_json(report)
+    else:
+        say_export(report)
+        if report.sealed:
+            screen.say("They leave with the next `filesync turn` (or `exchange`).")
+    return worst(attention=bool(report.refused), unreachable=False)
+
+
+def exchange(
+    peer: Annotated[str | None, typer.Option("--peer", metavar="ID", help="Only with this peer.", show_default="all that have a link")] = None,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Send what waits in the outbox and fetch what the peers have for us. Nothing is applied yet."""
+    with at(root, quiet=as_json) as station:
+        report = station.exchange(peer)
+        linked = any(p.link is not None for name, p in station.context.settings.peers.items() if peer in (None, name))
+    if as_json:
+        screen.say_json(report)
+    elif not linked:
+        screen.say("Nobody to go to: no peer has a link here. Peers without a link come to us by themselves.")
+    else:
+        say_exchange(report)
+    return worst(attention=False, unreachable=bool(report.unreachable))
+
+
+def import_(root: Root = HERE, as_json: Json = False) -> Ending:
+    """Take in what arrived: check it, apply it to the database, and write the receipts."""
+    with at(root, quiet=as_json) as station:
+        report = station.import_()
+    if as_json:
+        screen.say_json(report)
+    elif not say_import(report):
+        screen.say("Nothing to import: the inboxes are empty.")
+    return worst(attention=report.needs_attention, unreachable=False)
+
+
+def turn(root: Root = HERE, as_json: Json = False) -> Ending:
+    """Everything once: fetch, import, export from the configured sources, and send."""
+    with at(root, quiet=as_json) as station:
+        report = station.turn()
+    attention = report.imported.needs_attention or bool(report.failed_sources) or any(e.refused for e in report.exported)
+    if as_json:
+        screen.say_json(report)
+        return worst(attention=attention, unreachable=bool(report.exchange.unreachable))
+    said = say_import(report.imported)
+    for done in report.exported:
+        if done.sealed or done.refused:
+            said = True
+            say_export(done)
+    for failed in report.failed_sources:
+        said = True
+        screen.say(f"{failed.name} could not be exported: {failed.message}", "bold red")
+        _advise(failed.code, otherwise="Nothing was sent of it; correct that and run it again.")
+    said = say_exchange(report.exchange) or said
+    if not said:
+        screen.say("Nothing to do: nothing new here, nothing new from the peers.")
+    return worst(attention=attention, unreachable=bool(report.exchange.unreachable))
+
+
+# ------------------------------------------------------------------------------------------------ the reports in words
+
+
+def say_export(report: SealReport) -> None:
+    """What was sealed, what was known, what was refused."""
+    kept = f"{wording.documents(report.unchanged, report.dataset)} sent before, unchanged" if report.unchanged else ""
+    if report.sealed:
+        count = sum(batch.documents for batch in report.sealed)
+        peers = ", ".join(dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients))
+        batches = wording.plural(len(report.sealed), "batch", "batches")
+        screen.say(f"{report.dataset}: {wording.documents(count, report.dataset)} sealed for {peers} in {batches}", "bold green")
+        _lines(_sealed(batch) for batch in report.sealed)
+        if kept:
+            screen.say(f"  ({kept})")
+    else:
+        screen.say(f"{report.dataset}: nothing new to send{f' ({kept})' if kept else ''}")
+    if report.refused:
+        screen.say(f"{wording.documents(report.refused, report.dataset)} not sent, because of mistakes:", "bold red")
+        _lines((problem_line(problem, report.dataset) for problem in report.problems), limit=PROBLEMS_SHOWN)
+        screen.say(f"  {advice.ADVICE['bad-rows'].do} All mistakes: filesync quarantine")
+    if report.gaps:
+        screen.say("Numbers that are missing between the first and the last one:", "yellow")
+        _lines(_gap(gap) for gap in report.gaps)
+
+
+def _sealed(batch: SealedBatch) -> str:
+    name = BatchName.parse(batch.name)
+    facts = (wording.documents(batch.documents, name.id.feed.dataset), wording.sum_of_money(batch.totals), wording.size(batch.payload_bytes))
+    return f"{wording.batch(name)}: {', '.join(fact for fact in facts if fact)}"
+
+
+def _gap(gap: Gap) -> str:
+    spans = ", ".join(wording.number(a) if a == b else f"{wording.number(a)}-{wording.number(b)}" for a, b in gap.missing)
+    return f"{' / '.join(map(str, gap.per))}: {spans}"
+
+
+def problem_line(problem: Problem, dataset: str) -> str:
+    """`sale 6: …`, counted from 1 as people do."""
+    where = "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: "
+    return f"{where}{problem.message}"
+
+
+def say_exchange(report: ExchangeReport) -> bool:
+    """Files per peer, and who could not be reached. Whether anything was said."""
+    for peer in dict.fromkeys((*report.shipped, *report.fetched)):
+        sent, got = report.shipped.get(peer, 0), report.fetched.get(peer, 0)
+        if sent or got:
+            screen.say(f"{peer}: {wording.plural(sent, 'file')} sent, {wording.plural(got, 'file')} fetched")
+        elif peer not in report.unreachable:
+            screen.say(f"{peer}: nothing to send, nothing to fetch")
+    for peer, why in report.unreachable.items():
+        screen.say(f"{peer} could not be reached: {why}", "bold yellow")
+    if report.unreachable:
+        screen.say(f"  {advice.ADVICE['unreachable'].do}")
+    return bool(report.unreachable) or any(report.shipped.values()) or any(report.fetched.values())
+
+
+def say_import(report: ImportReport) -> bool:
+    """Everything that became of the inboxes, the good news first. Whether anything was said."""
+    _section("Confirmed by the recipient", (wording.named(name) for name in report.settled if name not in {h.name for h in report.rejected_by_peer}))
+    _section("Applied", (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green")
+    _section("Known already, answered again", map(wording.named, report.replayed))
+    _held("Waiting", report.waiting, "bold yellow")
+    for batch in report.applied:
+        if batch.verdict is not Verdict.APPLIED:
+            _say_wrong(batch)
+    decided = {batch.name for batch in report.applied}
+    _held("Set aside in quarantine", [held for held in report.set_aside if held.name not in decided], "bold red")
+    _held("Refused by the recipient", report.rejected_by_peer, "bold red", technical=True)
+    return bool(
+        report.settled or report.applied or report.replayed or report.waiting or report.set_aside or report.rejected_by_peer
+    )
+
+
+def _applied(batch: AppliedBatch) -> str:
+    return f"{wording.named(batch.name)}: {wording.documents(batch.documents, batch.name.split('.')[0])}"
+
+
+def _say_wrong(batch: AppliedBatch) -> None:
+    """Rejected, or applied in part."""
+    dataset = batch.name.split(".")[0]
+    if batch.verdict is Verdict.PARTIAL:
+        screen.say(f"Applied in part: {wording.named(batch.name)}: {wording.documents(batch.documents, dataset)} applied, some set aside", "bold red")
+    else:
+        screen.say(f"Refused: {wording.named(batch.name)}: nothing of it was applied", "bold red")
+    _lines((problem_line(problem, dataset) for problem in batch.problems), limit=PROBLEMS_SHOWN)
+    screen.say("  The sender gets this answer with its receipt. Details: filesync quarantine")
+
+
+def _section(title: str, lines: Iterable[str], style: str = "bold") -> None:
+    texts = list(lines)
+    if texts:
+        screen.say(f"{title}:", style)
+        _lines(texts)
+
+
+def _held(title: str, items: Iterable[Held], style: str, *, technical: bool = False) -> None:
+    """One line each, with the next step once per reason."""
+    held = list(items)
+    if not held:
+        return
+    screen.say(f"{title}:", style)
+    _lines(f"{wording.named(h.name)}, from {h.peer}: {h.message if technical else advice.of_code(h.code).means or h.message}" for h in held)
+    for code in dict.fromkeys(h.code for h in held):
+        _advise(code)
+
+
+def _advise(code: str, otherwise: str = "") -> None:
+    if text := advice.of_code(code).do or otherwise:
+        screen.say(f"  {text}")
+
+
+def _lines(lines: Iterable[str], limit: int = LINES_MAX) -> None:
+    texts = list(lines)
+    for text in texts[:limit]:
+        screen.say(f"  {text}")
+    if len(texts) > limit:
+        screen.say(f"  … and {wording.number(len(texts) - limit)} more")

@@ -1,0 +1,41 @@
+"""The options that many commands share: whose site, and for whom the output is.
+
+`-C` may stand before or after the command (the later one counts), as in `git -C`; without it `$FILESYNC_ROOT`, then the current folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: Keys in the context's `meta`, which all nested contexts share.
+ROOT, AS_JSON = "filesync.root", "filesync.json"
+
+HERE = Path()
+
+
+def _choose_root(ctx: typer.Context, param: typer.CallbackParam, value: Path) -> Path:
+    source = ctx.get_parameter_source(param.name or "")
+    if source is not None and source.name != "DEFAULT":
+        ctx.meta[ROOT] = value
+    chosen: Path = ctx.meta.get(ROOT, HERE)
+    return chosen
+
+
+def _choose_json(ctx: typer.Context, value: bool) -> bool:
+    ctx.meta[AS_JSON] = ctx.meta.get(AS_JSON, False) or value
+    return bool(ctx.meta[AS_JSON])
+
+
+#: At the top, where the environment is asked too.
+TopRoot = Annotated[
+    Path,
+    typer.Option("-C", metavar="FOLDER", envvar="FILESYNC_ROOT", callback=_choose_root, help="The site's folder.", show_default="the current folder"),
+]
+#: At a command.
+Root = Annotated[
+    Path, typer.Option("-C", metavar="FOLDER", callback=_choose_root, help="The site's folder.", show_default="the current folder")
+]
+Json = Annotated[bool, typer.Option("--json", callback=_choose_json, help="Plain JSON on stdout, for programs.")]

@@ -1,0 +1,114 @@
+"""What was set aside: list it, look into it, take it up again, or let go of it with a reason.
+
+Nothing is deleted here: `retry` puts files back into the inbox, `discard` moves them into the archive; both are recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from filesync.cli import advice, screen, wording
+from filesync.cli.ending import Ending
+from filesync.cli.looking import case_line, now
+from filesync.cli.options import HERE, Json, Root
+from filesync.cli.sites import at
+
+if TYPE_CHECKING:
+    from filesync.exchange.quarantine import Case
+    from filesync.protocol.receipt import Problem
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `filesync quarantine` shows it in brackets; its beginning is enough.")]
+
+
+def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> Ending | None:
+    """What was set aside, and why. Without a further word: the list."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    with at(root, quiet=as_json) as station:
+        status = station.status()
+    if as_json:
+        screen.say_json(status.quarantine)
+        return Ending.DONE
+    if not status.quarantine:
+        screen.say("Nothing is set aside.")
+        return Ending.DONE
+    for case in status.quarantine:
+        screen.say(f"{case_line(case, status.site, now())} [{case.name}]")
+    for code in dict.fromkeys(case.code for case in status.quarantine):
+        if text := advice.of_code(code).do:
+            screen.say(f"  {advice.of_code(code).means or code}: {text}", "dim")
+    screen.say("Details: filesync quarantine show NAME", "dim")
+    return Ending.DONE
+
+
+def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
+    """One case in full: which field breaks which rule, with which value."""
+    with at(root, quiet=as_json) as station:
+        from filesync.exchange import quarantine
+
+        case = quarantine.find(station.context, name)
+        site = station.context.me
+        folder = station.context.folders.quarantine(case.peer)
+    if as_json:
+        screen.say_json({**screen.jsonable(case), "folder": folder})
+        return Ending.DONE
+    screen.say(case_line(case, site, now()), "bold")
+    known = advice.of_code(case.code)
+    screen.say(f"Reason: {case.code}: {case.message}")
+    for file in case.files:
+        screen.say(f"File: {folder / file}")
+    _problems(case)
+    if known.do:
+        screen.say(known.do)
+    if case.retryable:
+        screen.say(f"To try it again: filesync quarantine retry {case.name}")
+    screen.say(f'To let go of it: filesync quarantine discard {case.name} --reason "…"')
+    return Ending.DONE
+
+
+def retry(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
+    """Put it back into the inbox; the next import judges it afresh."""
+    with at(root, quiet=as_json) as station:
+        case = station.retry(name)
+    if as_json:
+        screen.say_json({"retried": case.name, "peer": case.peer, "files": case.files})
+    else:
+        screen.say(f"{wording.named(case.name)} is in the inbox again; `filesync import` judges it afresh.", "bold green")
+    return Ending.DONE
+
+
+def discard(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is not needed; it is kept with it.")],
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:
+    """Let go of it: the file and the reason go to the archive, and the list is shorter."""
+    if not reason.strip():
+        raise typer.BadParameter("say why it is not needed", param_hint="--reason")
+    with at(root, quiet=as_json) as station:
+        case = station.discard(name, reason.strip())
+    if as_json:
+        screen.say_json({"discarded": case.name, "peer": case.peer, "files": case.files, "reason": reason.strip()})
+    else:
+        screen.say(f"{wording.named(case.name)} is out of quarantine; it is kept in the archive with the reason.", "bold green")
+    return Ending.DONE
+
+
+def _problems(case: Case) -> None:
+    listed = [problem for problem in case.problems if problem.message != case.message or problem.pointer is not None]
+    if not listed:
+        return
+    screen.heading(f"{wording.plural(len(listed), 'mistake')}:")
+    dataset = case.name.split(".")[0]
+    screen.table(("  document", "field", "rule", "what is wrong"), [_row(problem, dataset) for problem in listed])
+
+
+def _row(problem: Problem, dataset: str) -> tuple[str, str, str, str]:
+    document = "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
+    field = (problem.pointer or "").lstrip("/") or (problem.relation if problem.relation not in (None, dataset) else "") or ""
+    message = problem.message.removeprefix(f"{problem.pointer}: ") if problem.pointer else problem.message
+    return f"  {document}", field, problem.code, message

@@ -1,0 +1,79 @@
+"""`filesync demo`: the story of filesync.demo.story on a screen, with its closing table."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from filesync.cli import screen, wording
+from filesync.cli.ending import Ending
+from filesync.cli.options import Json
+
+if TYPE_CHECKING:
+    from filesync.demo.story import Outcome, Scene
+    from filesync.exchange.reports import Progress
+
+_MARKS = {"chapter": ("", "bold"), "trouble": ("! ", "bold yellow"), "cured": ("+ ", "green"), "plain": ("  ", "")}
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or that of an earlier demo.")] = Path("demo"),
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same number makes up the same sales.")] = 1,
+    as_json: Json = False,
+) -> Ending:
+    """A made-up retailer's day: a matriz, two caixas and a posto, four kinds of trouble, and what becomes of them."""
+    root = directory.absolute()
+    with screen.Watch(quiet=as_json, text="setting up") as watch:
+        from filesync.demo import story
+
+        def tell(scene: Scene) -> None:
+            if not as_json:
+                watch.aside(lambda: _say(scene, root))
+
+        def observe(site: str, progress: Progress) -> None:
+            watch(progress, where=site)
+
+        outcome = story.run(root, seed=seed, day=date.today(), tell=tell, observe=observe)  # noqa: DTZ011 -- the shop's own calendar day
+    if as_json:
+        screen.say_json({**screen.jsonable(outcome), "good": outcome.good})
+    else:
+        _end(outcome)
+    return Ending.DONE if outcome.good else Ending.ATTENTION
+
+
+def _say(scene: Scene, root: Path) -> None:
+    mark, style = _MARKS[scene.kind]
+    if scene.kind == "chapter":
+        screen.say()
+    where = "" if scene.path is None or scene.path == root else f"  [{scene.path.relative_to(root) if scene.path.is_relative_to(root) else scene.path}]"
+    screen.say(f"{mark}{scene.text}{where}", style)
+
+
+def _end(outcome: Outcome) -> None:
+    screen.say()
+    screen.heading(f"{wording.day(outcome.day)}, site by site")
+    screen.table(
+        ("site", "batches", "sales", "applied", "total at the site", "total at the matriz", "difference"),
+        [
+            (
+                row.site, wording.number(row.batches), wording.number(row.documents), wording.number(row.applied),
+                wording.money(row.total_site), wording.money(row.total_matriz), wording.money(row.difference),
+            )
+            for row in outcome.rows
+        ],
+        right={"batches", "sales", "applied", "total at the site", "total at the matriz", "difference"},
+    )  # fmt: skip
+    screen.say()
+    if outcome.good:
+        screen.say("Every sale is at the matriz exactly once, and every batch has its receipt.", "bold green")
+    else:
+        screen.say(f"Something is missing: {wording.plural(outcome.open_deliveries, 'batch', 'batches')} without a receipt.", "bold red")
+    matriz = outcome.directory / "matriz"
+    screen.say(f"{wording.plural(outcome.left_in_quarantine, 'thing')} lie in the matriz' quarantine, as they would for a person to look at.")
+    screen.say("Look around:")
+    for command in (f"filesync -C {matriz} status", f"filesync -C {matriz} quarantine", f"filesync -C {outcome.directory / 'caixa-02'} status"):
+        screen.say(f"  {command}")
+    screen.say(f"  {matriz / 'archive'}   {matriz / 'filesync.db'}")

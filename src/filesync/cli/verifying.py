@@ -1,0 +1,218 @@
+"""`filesync verify`: is this batch whole and right? Asks no site and no database, and changes nothing.
+
+The checks and their order are those of a station: name, manifest, signature, size, digest, then every row against the contract that
+is packed with this program. A check that cannot be made says why; it is not passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from filesync.cli import screen, wording
+from filesync.cli.ending import Ending
+from filesync.cli.options import Json
+from filesync.errors import FilesyncError
+from filesync.protocol.identity import BatchName, FileKind, FileName, parse_file_name
+
+if TYPE_CHECKING:
+    from filesync.contracts import Contract
+    from filesync.protocol.manifest import Manifest
+    from filesync.protocol.signing import PublicKey
+
+PROBLEMS_SHOWN = 10
+#: A manifest or receipt that is larger is not read.
+SIGNED_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`passed`: True, False, or None where it could not be made."""
+
+    file: str
+    what: str
+    passed: bool | None
+    detail: str
+
+
+def verify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, help="Manifests, payloads or receipts; what belongs to them is looked for beside them.")],
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The signer's public key (.pub), to check the signature.", show_default=False)] = None,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Check batches with no site and no database: name, manifest, size, digest, every row, totals."""
+    from filesync.cli.setup import public_key
+
+    public = None if key is None else public_key(key)
+    with screen.Watch(quiet=as_json, text="checking"):
+        checks = [check for folder, names in _batches(files) for check in _batch(folder, names, public)]
+    wrong = [check for check in checks if check.passed is False]
+    if as_json:
+        screen.say_json({"good": not wrong, "checks": checks})
+    else:
+        _say(checks, wrong)
+    return Ending.ATTENTION if wrong else Ending.DONE
+
+
+def _say(checks: list[Check], wrong: list[Check]) -> None:
+    marks = {True: ("ok    ", "green"), False: ("WRONG ", "bold red"), None: ("-     ", "yellow")}
+    file = ""
+    for check in checks:
+        if check.file != file:
+            file = check.file
+            screen.heading(file)
+        mark, style = marks[check.passed]
+        screen.say(f"  {mark}{check.what}: {check.detail}", style if check.passed is not True else "")
+    if wrong:
+        screen.say("Do not use it; have the sender send it again. (A site does that by itself.)", "bold red")
+    else:
+        screen.say("Nothing is wrong with what could be checked.", "bold green")
+
+
+def _batches(files: list[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """The given files, those of one batch in one folder together."""
+    groups: dict[tuple[Path, str], list[str]] = {}
+    for path in files:
+        parsed = parse_file_name(path.name)
+        groups.setdefault((path.absolute().parent, parsed.batch.stem if parsed else path.name), []).append(path.name)
+    for (folder, _), names in groups.items():
+        yield folder, names
+
+
+def _batch(folder: Path, names: list[str], key: PublicKey | None) -> Iterator[Check]:
+    parsed = [parse_file_name(name) for name in names]
+    if parsed[0] is None:
+        yield Check(names[0], "name", False, "expected the name of a batch's file, as filesync writes it")
+        return
+    for file in parsed:
+        if file is not None and file.kind is FileKind.RECEIPT:
+            yield from _receipt(folder, file, key)
+    if any(file is not None and file.kind is not FileKind.RECEIPT for file in parsed):
+        yield from _manifest_and_payload(folder, parsed[0].batch, key)
+
+
+def _manifest_and_payload(folder: Path, name: BatchName, key: PublicKey | None) -> Iterator[Check]:
+    from filesync.protocol.manifest import Manifest
+
+    file = name.manifest
+    signed = yield from _envelope(folder / file, key)
+    if signed is None:
+        return
+    try:
+        manifest = Manifest.from_signed(signed)
+    except FilesyncError as err:
+        yield Check(file, "manifest", False, err.message)
+        return
+    if manifest.name != name:
+        yield Check(file, "name", False, f"expected {name.stem}, the manifest is of {manifest.name.stem}")
+        return
+    yield Check(file, "manifest", True, f"{wording.batch(name)}, no. {name.id.seq} of {name.id.feed.origin} for {', '.join(manifest.recipients)}")
+    yield from _payload(folder / manifest.payload_file, manifest)
+
+
+def _envelope(path: Path, key: PublicKey | None) -> Any:
+    """The signed part of a manifest or receipt file, after the checks of its form and signature; None where it has none."""
+    from filesync.protocol.envelope import decode
+
+    try:
+        if (size := path.stat().st_size) > SIGNED_BYTES_MAX:
+            yield Check(path.name, "size", False, f"expected at most {SIGNED_BYTES_MAX} bytes, got {size}")
+            return None
+        envelope = decode(path.read_bytes())
+    except OSError as err:
+        yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
+        return None
+    except FilesyncError as err:
+        yield Check(path.name, "form", False, err.message)
+        return None
+    if key is None:
+        signed = "there is no signature" if envelope.signature is None else "give --key FILE to check it"
+        yield Check(path.name, "signature", None, f"not checked; {signed}")
+    else:
+        try:
+            key.verify(envelope.canonical, envelope.signature)
+            yield Check(path.name, "signature", True, f"made by {key.fingerprint}")
+        except FilesyncError as err:
+            yield Check(path.name, "signature", False, err.message)
+    return envelope.signed
+
+
+def _payload(path: Path, manifest: Manifest) -> Iterator[Check]:
+    from filesync.contracts import Registry
+    from filesync.writers.payload import digest_file
+
+    try:
+        size = path.stat().st_size
+        yield Check(path.name, "size", size == manifest.payload_bytes, f"{size} bytes" + _expected(size, manifest.payload_bytes))
+        sha256, _ = digest_file(path)
+    except OSError as err:
+        yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
+        return
+    yield Check(path.name, "sha256", sha256 == manifest.payload_sha256, sha256 + _expected(sha256, manifest.payload_sha256))
+    if sha256 != manifest.payload_sha256:
+        return  # the rows of a damaged file say nothing
+    contract = Registry.packaged().get(manifest.id.feed.dataset, manifest.version)
+    if contract is None:
+        yield Check(path.name, "contract", None, f"{manifest.id.feed.dataset}.v{manifest.version} is not known to this filesync")
+        return
+    yield from _rows(path, manifest, contract)
+
+
+def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]:
+    from filesync.readers import read_payload
+
+    sums, bad, problems = contract.totals_sum(), 0, []
+    first = 0
+    try:
+        for chunk in read_payload(path, manifest.format, contract, rows_max=manifest.rows.get(contract.dataset)):
+            findings = contract.validate(chunk.table)
+            bad += findings.bad_count + len(chunk.malformed_rows)
+            if len(problems) < PROBLEMS_SHOWN:
+                problems += [*chunk.malformed, *findings.problems(PROBLEMS_SHOWN, offset=first)]
+            sums.add(chunk.table)
+            first += chunk.count
+    except FilesyncError as err:
+        yield Check(path.name, "content", False, err.message)
+        return
+    yield Check(path.name, "rules", not bad, f"{wording.documents(first, contract.dataset)} against {contract.name}" + (f": {bad} break it" if bad else ""))
+    for problem in problems[:PROBLEMS_SHOWN]:
+        row = "" if problem.row is None else f"{wording.one_document(contract.dataset)} {problem.row + 1}: "
+        yield Check(path.name, "rule", False, f"{row}{problem.message}")
+    for what, claim, got in (("rows", dict(manifest.rows), dict(sums.rows)), ("totals", dict(manifest.totals), dict(sums.totals))):
+        text = ", ".join(f"{name} {value}" for name, value in got.items() if isinstance(value, int))
+        yield Check(path.name, what, claim == got, text + _expected(got, claim))
+
+
+def _expected(got: object, claim: object) -> str:
+    return "" if got == claim else f"; the manifest says {claim}"
+
+
+def _receipt(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Check]:
+    from filesync.protocol.envelope import canonical, sha256_hex
+    from filesync.protocol.receipt import Receipt
+
+    name = str(file)
+    signed = yield from _envelope(folder / name, key)
+    if signed is None:
+        return
+    try:
+        receipt = Receipt.from_signed(signed)
+    except FilesyncError as err:
+        yield Check(name, "receipt", False, err.message)
+        return
+    if (receipt.batch, receipt.recipient) != (file.batch.stem, file.recipient):
+        yield Check(name, "name", False, f"the receipt is of {receipt.recipient} for {receipt.batch}")
+        return
+    yield Check(name, "receipt", True, f"{receipt.verdict.value} by {receipt.recipient}")
+    from filesync.protocol.envelope import decode
+
+    try:
+        digest = sha256_hex(canonical(decode((folder / file.batch.manifest).read_bytes()).signed))
+    except (OSError, FilesyncError):
+        yield Check(name, "manifest", None, "not compared; the manifest is not beside it")
+        return
+    yield Check(name, "manifest", digest == receipt.manifest_sha256, f"sha256 {receipt.manifest_sha256}" + ("" if digest == receipt.manifest_sha256 else f"; the one beside it has {digest}"))

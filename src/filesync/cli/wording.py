@@ -1,0 +1,138 @@
+"""Numbers, dates, ages and batches in the words of the trade. Pure: nothing is printed or read here.
+
+For people only. What programs read (`--json`) keeps ISO dates, exact bytes and centavos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+
+from filesync.protocol.identity import BatchName, parse_file_name
+
+#: One document of a dataset, and several.
+_NOUNS = {
+    "vendas": ("sale", "sales"),
+    "fechamento": ("closing", "closings"),
+    "produtos": ("product", "products"),
+    "clientes": ("customer", "customers"),
+    "funcionarios": ("employee", "employees"),
+    "credenciais": ("password", "passwords"),
+    "bdf": ("BDF record", "BDF records"),
+    "ca": ("C.A. record", "C.A. records"),
+}
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 file`, `2 files`, `12.345 files`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def documents(count: int, dataset: str) -> str:
+    """`310 sales`."""
+    return plural(count, *_NOUNS.get(dataset, ("document", "documents")))
+
+
+def one_document(dataset: str) -> str:
+    """`sale`."""
+    return _NOUNS.get(dataset, ("document", "documents"))[0]
+
+
+def number(value: int) -> str:
+    """`12.345`, as it is written in Brazil."""
+    return f"{value:,}".replace(",", ".")
+
+
+def money(centavos: int) -> str:
+    """`R$ 1.234,56`."""
+    whole, part = divmod(abs(centavos), 100)
+    return f"{'-' if centavos < 0 else ''}R$ {number(whole)},{part:02d}"
+
+
+def size(count: int) -> str:
+    """`512 bytes`, `45 kB`, `1,2 MB`."""
+    if count < 1000:
+        return plural(count, "byte")
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if value >= 10 else f"{value:.1f} {_UNITS[unit]}".replace(".", ",")
+
+
+def day(when: date) -> str:
+    """`22/11/2026`."""
+    return f"{when.day:02d}/{when.month:02d}/{when.year:04d}"
+
+
+def moment(text: str) -> str:
+    """An RFC 3339 moment as `22/11/2026 18:05`, in the offset it was written with."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{day(at)} {at:%H:%M}"
+
+
+def age(text: str | None, now: datetime) -> str:
+    """`just now`, `5 min ago`, `2 h ago`, `3 days ago`; nothing where there is no moment."""
+    if not text:
+        return ""
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        return f"at {text}"
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    seconds = (now - then).total_seconds()
+    if seconds < -120:
+        return f"at {moment(text)}, which lies in the future: check the clock"
+    for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "h"), (90, 60, "min")):
+        if seconds >= least:
+            return f"{round(seconds / unit)} {name} ago"
+    return "just now" if seconds < 60 else "1 min ago"
+
+
+def batch(name: BatchName) -> str:
+    """`vendas of 22/11/2026`."""
+    return f"{name.id.feed.dataset} of {day(name.business_date)}"
+
+
+def named(text: str) -> str:
+    """A batch stem or file name in words, with its number; any other name as it is."""
+    parsed = _parse(text)
+    return text if parsed is None else f"{batch(parsed)} (no. {number(parsed.id.seq)} of {parsed.id.feed.origin})"
+
+
+def _parse(text: str) -> BatchName | None:
+    if (file := parse_file_name(text.split("~")[0])) is not None:
+        return file.batch
+    try:
+        return BatchName.parse(text.removesuffix(".rows.jsonl"))
+    except ValueError:
+        return None
+
+
+def total(name: str, value: int) -> str:
+    """A control total by the unit in its name: money for `…_centavos`, a plain number otherwise."""
+    return money(value) if name.endswith("_centavos") else number(value)
+
+
+def sum_of_money(totals: Mapping[str, object]) -> str:
+    """The batch's own total, where the dataset has one: `R$ 12.345,67`."""
+    value = totals.get("total_centavos")
+    return money(value) if isinstance(value, int) else ""
+
+
+def numbers(values: tuple[int, ...]) -> str:
+    """`2, 5–9 and 12`: neighbours as ranges; long lists cut."""
+    spans: list[list[int]] = []
+    for value in sorted(values):
+        if spans and value == spans[-1][1] + 1:
+            spans[-1][1] = value
+        else:
+            spans.append([value, value])
+    texts = [number(a) if a == b else f"{number(a)}-{number(b)}" for a, b in spans]
+    if len(texts) > 8:
+        return f"{', '.join(texts[:8])} and {len(texts) - 8} more"
+    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)

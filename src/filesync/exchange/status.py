@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from datetime import date
 
+from filesync.config import Peer
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
 from filesync.exchange.context import Context
@@ -93,10 +94,8 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
         peer = ctx.settings.peers.get(delivery.recipient)
         if delivery.shipped_at is not None:
             waits = f"sent; waits for {delivery.recipient}'s receipt"
-        elif peer is None or peer.link is None:
-            waits = f"waits for {delivery.recipient} to fetch it"
         else:
-            waits = f"waits for the next exchange with {delivery.recipient}"
+            waits = _waits(peer, delivery.recipient)
         items.append(
             OutboxItem(
                 delivery.recipient, delivery.name, "batch", delivery.business_date, delivery.documents, delivery.payload_bytes,
@@ -107,9 +106,15 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
         for entry in sorted(os.scandir(folder), key=lambda e: e.name) if folder.is_dir() and not folder.name.startswith(".") else ():
             parsed = parse_file_name(entry.name)
             if parsed is not None and parsed.kind is FileKind.RECEIPT:
-                waits = f"answer to {folder.name}; leaves with the next exchange"
+                waits = _waits(ctx.settings.peers.get(folder.name), folder.name)
                 items.append(OutboxItem(folder.name, entry.name, "receipt", parsed.batch.business_date, None, None, None, None, waits))
     return items
+
+
+def _waits(peer: Peer | None, name: str) -> str:
+    if peer is None or peer.link is None:
+        return f"waits for {name} to fetch it"
+    return f"waits for the next exchange with {name}"
 
 
 def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[int, ...]]]:

@@ -1,7 +1,8 @@
 """The embedded store: one site's data and ledger in one SQLite file. The door through which everything else sees it.
 
 - Everything is written inside a transaction, and `_commit` is the only COMMIT. At that instant what it holds is there, all of it.
-- `transaction()` is for applying: data rows, ledger rows and receipts together. Every other writing method is one transaction of its own.
+- `transaction()` is for applying: data rows, ledger rows and receipts together. Every other writing method is a transaction of its own,
+  or part of the one that is open.
 - One thread at a time. Readers in other processes are never blocked; another writer is waited for, then `TransportError` "store-busy".
 
 What is where: database.py (the driver), tables.py and merge.py (data), received.py, sent.py and memory.py (ledger), values.py (records).
@@ -56,6 +57,7 @@ class SqliteStore:
 
     def __init__(self, db: Database, site: Site) -> None:
         self._db = db
+        self._writing = False
         self.site = site
 
     @classmethod
@@ -130,13 +132,19 @@ class SqliteStore:
 
     @contextmanager
     def _write(self) -> Iterator[None]:
+        if self._writing:  # a step of the open transaction: it stands or falls with it
+            yield
+            return
         self._db.run("BEGIN IMMEDIATE")
+        self._writing = True
         try:
             yield
             self._commit()
         except BaseException:
             self._db.rollback()
             raise
+        finally:
+            self._writing = False
 
     def _commit(self) -> None:
         """The only COMMIT. At that instant the transaction is on the disk, whole."""

@@ -22,11 +22,12 @@ from filesync.errors import ConfigError
 from filesync.protocol.receipt import Problem
 from filesync.sources.documents import aside, read_documents
 from filesync.sources.faults import Faults
-from filesync.sources.files import Malformed, Raw, concatenated, read_rows, unreadable
+from filesync.sources.files import concatenated, read_rows
 from filesync.sources.frame import Cells, Frame, Grouping, Rows, combined
 from filesync.sources.joining import query_frames
 from filesync.sources.mapping import build
 from filesync.sources.plan import Plan, make_plan
+from filesync.sources.raw import Malformed, Raw, unreadable
 from filesync.sources.rules import Copy, Rule
 from filesync.sources.settings import Kind, SourceSettings
 from filesync.sources.sql import run_queries
@@ -151,13 +152,13 @@ def _frame(settings: SourceSettings, plan: Plan, path: Path, raw: Raw) -> Frame:
         for name in needed.keys() - columns.keys() - _required(plan, settings):
             columns[name] = Cells(pa.array([], pa.string()), np.full(rows, -1, np.int32))
     missing = [name for name in needed if name not in columns]
-    if missing and (raw.names or raw.malformed or rows):
+    if missing and (rows or settings.kind is not Kind.JSONL):
         also = f"; columns of lists or objects cannot be mapped: {', '.join(nested)}" if nested else ""
         hint = _delimiter_hint(settings, raw.names)
         raise unreadable(
             path, f"expected the columns {_listed(missing)}, found {_listed(raw.names)}{also}{hint}"
         )
-    for name in missing:  # JSON lines without a line
+    for name in missing:  # JSON lines, and none of them could be read
         columns[name] = Cells(pa.array([], pa.string()), np.empty(0, np.int32))
     return Frame(columns, raw.lines, _grouping(settings, columns, path, raw), raw.unit)
 

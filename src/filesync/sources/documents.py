@@ -17,16 +17,9 @@ import pyarrow.json as pa_json
 
 from filesync.errors import RejectedError
 from filesync.protocol.receipt import Problem
-from filesync.sources.files import (
-    CHUNK_BYTES,
-    CHUNK_ROWS,
-    guarded,
-    numbered_lines,
-    open_parquet,
-    open_text,
-    unreadable,
-)
+from filesync.sources.files import numbered_lines, open_parquet
 from filesync.sources.plan import ORIGIN
+from filesync.sources.raw import CHUNK_BYTES, CHUNK_ROWS, guarded, open_text, unreadable
 from filesync.sources.settings import Kind, SourceSettings
 
 if TYPE_CHECKING:

@@ -126,8 +126,8 @@ def texts(values: pa.Array, forms: Forms) -> Parsed:
     if pa.types.is_boolean(kind):
         return Parsed(pc.if_else(values, "true", "false"))
     if pa.types.is_decimal(kind):
-        # format(..., "f"): Arrow's own cast writes small values as 1E-7.
-        plain = [format(value, "f").replace(".", forms.decimal) for value in values.to_pylist()]
+        # Not Arrow's own cast, which writes 1E-7; and without trailing zeros, which depend on the other rows' decimals.
+        plain = [format(value.normalize(), "f").replace(".", forms.decimal) for value in values.to_pylist()]
         return Parsed(pa.array(plain, pa.string()))
     if pa.types.is_date64(kind):
         return Parsed(values.cast(pa.date32()).cast(pa.string()))
@@ -275,7 +275,9 @@ def datetimes(values: pa.Array, forms: Forms) -> Parsed:
     offset = pc.if_else(stated, own, forms.offset) if forms.offset else pc.if_else(stated, own, None)
     clock = pc.binary_join_element_wise(*(_two(parts, names, part) for part in "HMS"), ":")
     if "f" in names:
-        fraction = pc.utf8_ltrim(pc.struct_field(parts, "f"), ".")
+        # All zeros are left out, as of a timestamp: the same moment has one text.
+        fraction = pc.replace_substring_regex(pc.struct_field(parts, "f"), "^\\.?0*$", "")
+        fraction = pc.utf8_ltrim(fraction, ".")
         clock = pc.if_else(pc.equal(fraction, ""), clock, pc.binary_join_element_wise(clock, fraction, "."))
     whole = pc.binary_join_element_wise(days.cast(pa.string()), pa.scalar("T"), clock, offset, "")
     placed = pc.is_valid(offset)

@@ -6,7 +6,9 @@ a few thousand different texts. Documents are numbered in the order in which the
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +39,12 @@ class Cells:
             array = array.cast(array.type.value_type)
         if pa.types.is_null(array.type):
             return cls(pa.array([], pa.string()), np.full(len(array), -1, np.int32))
+        kind = array.type
+        if isinstance(kind, pa.BaseExtensionType):
+            array = array.storage
         encoded = pc.dictionary_encode(array)
-        cells = cls(encoded.dictionary, _codes(encoded.indices))
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        cells = cls(_meant(encoded.dictionary, kind), _codes(encoded.indices))
+        if pa.types.is_string(cells.values.type) or pa.types.is_large_string(cells.values.type):
             return cells.keep(pc.not_equal(cells.values, ""))
         return cells
 
@@ -134,6 +139,15 @@ def combined(cells: Sequence[Cells], rows: int) -> tuple[Codes, Rows]:
     firsts = np.zeros(int(key.max(initial=-1)) + 1, np.int64)
     firsts[key[::-1]] = np.arange(rows - 1, -1, -1)  # the last assignment to a number wins: its first row
     return key.astype(np.int32), firsts
+
+
+def _meant(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """What a driver's own types stand for: PostgreSQL's numeric comes as text with a point, a UUID as 16 bytes."""
+    if isinstance(kind, pa.UuidType):
+        return pa.array([str(uuid.UUID(bytes=value)) for value in values.to_pylist()], pa.string())
+    if isinstance(kind, pa.OpaqueType) and kind.type_name == "numeric" and len(values):
+        return pa.array([Decimal(value) for value in values.to_pylist()])
+    return values
 
 
 def _codes(indices: pa.Array) -> Codes:

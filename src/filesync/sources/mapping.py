@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from dataclasses import dataclass, replace
@@ -347,9 +346,7 @@ def _scalar(value: object, target: Target) -> pa.Array:
 
 def _uuid(parts: list[str]) -> str:
     """UUIDv5 of the parts as a JSON array, so that ["a", "bc"] and ["ab", "c"] differ."""
-    name = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
-    digest = hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=5))
+    return str(uuid.uuid5(NAMESPACE, json.dumps(parts, ensure_ascii=False, separators=(",", ":"))))
 
 
 def _shown(value: Any) -> str:

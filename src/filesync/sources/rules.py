@@ -16,6 +16,7 @@ Without it, finding nothing is an error of that document. What is not here: whet
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -161,7 +162,11 @@ class Reading:
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
             self.problem(where, f"expected a list of column names, got {value!r}")
             return ()
-        return tuple(value)
+        return tuple(self.column(where, item) for item in value)
+
+    def column(self, where: str, value: object) -> str:
+        """A column's name; accents compare composed, as file headers are read."""
+        return unicodedata.normalize("NFC", self.text(where, value))
 
     def choice(self, where: str, kind: type[_E], value: object) -> _E | None:
         for member in kind:
@@ -219,7 +224,7 @@ def _relation(reading: Reading, where: str, table: Mapping[str, object]) -> Rela
 
 def _rule(reading: Reading, where: str, value: object) -> Rule | None:
     if isinstance(value, str):
-        return Copy(value)
+        return Copy(reading.column(where, value))
     if not isinstance(value, Mapping):
         reading.problem(
             where, f"expected a column name or a rule, got {value!r}; a fixed value is {{ value = ... }}"
@@ -258,7 +263,7 @@ def _copy(reading: Reading, where: str, value: Mapping[str, Any]) -> Copy:
             f"{where}.as", f"expected date, datetime or a form such as dd/mm/aaaa, got {read_as!r}: {why}"
         )
     return Copy(
-        column=reading.text(f"{where}.column", value["column"]),
+        column=reading.column(f"{where}.column", value["column"]),
         extract=reading.pattern(f"{where}.extract", value["extract"]) if "extract" in value else None,
         match=tuple(
             (reading.pattern(f"{where}.match", p), reading.text(f"{where}.match", v)) for p, v in pairs

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ALL_ROWS = "1000000000"
+#: PostgreSQL's classes of errors that pass: connection, rollback, resources, intervention, locks.
+_LATER = frozenset({"08", "40", "53", "55", "57"})
 
 
 def run_queries(database: str, queries: Mapping[str, str], root: Path) -> dict[str, pa.Table]:
@@ -79,12 +82,16 @@ def _is_postgresql(database: str) -> bool:
 
 
 def _shown(database: str) -> str:
-    """Without user and password."""
-    return f"postgresql://...@{database.rpartition('@')[2]}" if _is_postgresql(database) else database
+    """Without user, password and options."""
+    if not _is_postgresql(database):
+        return database
+    parts = urlsplit(database)
+    return f"postgresql://{parts.hostname or ''}{parts.path}"
 
 
 def _query_failed(relation: str, err: Exception) -> ConfigError | TransportError:
+    state = getattr(err, "sqlstate", None) or ""
     text = str(err)
-    if "locked" in text or "busy" in text.lower():
-        return TransportError("source-busy", f"the database is busy: {text}")
+    if "database is locked" in text or state[:2] in _LATER:
+        return TransportError("source-busy", f"queries.{relation} could not run now: {text}")
     return ConfigError("source-query", f"queries.{relation} cannot run: {text}")

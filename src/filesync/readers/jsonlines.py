@@ -214,6 +214,8 @@ def _one_object_a_line(data: bytes) -> bool:
     if characters[0] != _OPEN or characters[-1] != _NEWLINE:
         return False
     newlines = np.flatnonzero(characters == _NEWLINE)
+    if np.diff(newlines, prepend=-1).max() > LINE_BYTES_MAX + 1:
+        return False
     if (
         newlines[0] == 0
         or (characters[newlines - 1] != _CLOSE).any()
@@ -233,7 +235,7 @@ def _blocks(file: BinaryIO, chunk_rows: int) -> Iterator[_Block]:
         end = data.rfind(b"\n") + 1
         yield from _cut(_clean(data[:end]), chunk_rows)
         rest = data[end:]
-        if len(rest) > LINE_BYTES_MAX:
+        if len(rest) > LINE_BYTES_MAX + 1:  # the one may be a CR
             yield _Block(rest[:SHOWN_CHARS], 1, too_long=True)
             rest = _after_newline(file)
     yield from _cut(_clean(rest), chunk_rows)

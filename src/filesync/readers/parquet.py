@@ -1,7 +1,7 @@
 """Parquet payloads as tables, one row group at a time, with everything checked that can be checked before decoding.
 
-The order is: footer (bounded), schema against the contract, documents against the claim, page headers (parquet_pages.py),
-and only then the pages, with their checksums, in batches that stay within BATCH_BYTES. That texts are
+The order is: footer and page headers (parquet_pages.py), documents against the claim, schema against the contract,
+and only then the pages, with their checksums, in batches of about BATCH_BYTES. That texts are
 UTF-8, which Parquet does not promise, is proven by `Contract.conform`. Whatever Arrow says of a damaged file becomes RejectedError("payload-unreadable"); an error of the disk stays OSError.
 
 Not here: the payload's digest (it is compared before anything is read), the rules of the contract.
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from filesync.errors import FilesyncError, RejectedError
 from filesync.readers import parquet_pages
+from filesync.readers.thrift import LIST_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,26 +26,27 @@ if TYPE_CHECKING:
 
     from filesync.contracts import Contract
 
-FOOTER_BYTES_MAX = 8 << 20
-# Thrift limits. A schema of a few thousand levels would overflow the stack of Arrow's (recursive) schema reader.
-FOOTER_LIST_MAX = 1000  # so also row groups in a file: 65 million documents in those of writers/parquet.py
-FOOTER_TEXT_BYTES_MAX = 1 << 20
 BATCH_BYTES = 64 << 20
 SMALL_BYTES = 1 << 20  # below, starting threads costs more than they save
-CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP", "LZ4", "BROTLI"})
+# Arrow's own limits on the footer. They are those of parquet_pages.py and thrift.py again, in case the two read it differently.
+_LIMITS = {
+    "thrift_string_size_limit": parquet_pages.FOOTER_BYTES_MAX,
+    "thrift_container_size_limit": LIST_MAX,
+    "page_checksum_verification": True,
+}
 
 
 def read(path: Path, contract: Contract, chunk_rows: int, rows_max: int | None) -> Iterator[pa.Table]:
     """Tables of up to `chunk_rows` documents, each with exactly `contract.arrow_schema`."""
-    with path.open(
+    path.open(
         "rb"
-    ):  # says a missing or locked file in the system's words, before Arrow's become a verdict on the content
-        pass
+    ).close()  # a missing or locked file is said by the system, not taken for a verdict on the content
     with _refusing(path.name), pa.OSFile(str(path)) as file:
-        size = file.size()
-        _check_footer(file.read_at(8, max(size - 8, 0)), size)
-        metadata = _metadata(file)
-        yield from _tables(file, metadata, size, contract, chunk_rows, rows_max)
+        groups = parquet_pages.measure(file.size(), lambda at, size: bytes(file.read_at(size, at)))
+        rows = sum(group.rows for group in groups)
+        if rows_max is not None and rows > rows_max:
+            raise RejectedError("payload-unreadable", f"{rows_max} documents were expected, got {rows}")
+        yield from _tables(file, groups, contract, chunk_rows)
 
 
 def read_many(payloads: Sequence[bytes | Path], contract: Contract) -> tuple[pa.Table, list[int]]:
@@ -67,71 +69,33 @@ def read_many(payloads: Sequence[bytes | Path], contract: Contract) -> tuple[pa.
 
 
 def _small(data: bytes) -> pa.Table:
-    _check_footer(data[-8:], len(data))
-    file = pa.BufferReader(data)
-    parquet = pq.ParquetFile(
-        file,
-        page_checksum_verification=True,
-        thrift_string_size_limit=FOOTER_TEXT_BYTES_MAX,
-        thrift_container_size_limit=FOOTER_LIST_MAX,
-    )
-    metadata = parquet.metadata
-    for index in range(metadata.num_row_groups):
-        cost = parquet_pages.measure(
-            metadata.row_group(index), lambda at, size: data[at : at + size], len(data)
-        )
-        if cost.dictionaries or cost.bytes > BATCH_BYTES:
+    for group in parquet_pages.measure(len(data), lambda at, size: data[at : at + size]):
+        if group.dictionaries or group.bytes > BATCH_BYTES:
             raise RejectedError(
-                "payload-unreadable", f"a small payload was expected, got one of {cost.bytes} bytes"
+                "payload-unreadable", f"a small payload was expected, got one of {group.bytes} bytes"
             )
-    return parquet.read(use_threads=False)
-
-
-def _metadata(file: pa.NativeFile) -> pq.FileMetaData:
-    return pq.ParquetFile(
-        file, thrift_string_size_limit=FOOTER_TEXT_BYTES_MAX, thrift_container_size_limit=FOOTER_LIST_MAX
-    ).metadata
+    return pq.ParquetFile(pa.BufferReader(data), **_LIMITS).read(use_threads=False)
 
 
 def _tables(
-    file: pa.NativeFile,
-    metadata: pq.FileMetaData,
-    size: int,
-    contract: Contract,
-    chunk_rows: int,
-    rows_max: int | None,
+    file: pa.NativeFile, groups: Sequence[parquet_pages.Group], contract: Contract, chunk_rows: int
 ) -> Iterator[pa.Table]:
-    schema = metadata.schema.to_arrow_schema()
+    parquet = pq.ParquetFile(file, **_LIMITS)
+    metadata = parquet.metadata
+    schema = parquet.schema_arrow
     _check_names(schema)
     contract.conform(schema.empty_table())  # raises "schema-mismatch" before anything is decoded
-    rows = sum(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-    if rows != metadata.num_rows or (rows_max is not None and rows > rows_max):
-        expected = metadata.num_rows if rows_max is None else rows_max
-        raise RejectedError("payload-unreadable", f"{expected} documents were expected, got {rows}")
-    for index in range(metadata.num_row_groups):
-        cost = parquet_pages.measure(
-            metadata.row_group(index), lambda at, count: bytes(file.read_at(count, at)), size
-        )
-        # A few documents may be most of the bytes, so this halves the worst case more often than it bounds it.
-        batch_rows = max(1, min(chunk_rows, cost.rows * BATCH_BYTES // max(cost.bytes, 1)))
-        parquet = pq.ParquetFile(
-            file, metadata=metadata, read_dictionary=list(cost.dictionaries), page_checksum_verification=True
-        )
-        threads = cost.bytes > SMALL_BYTES
+    for index, group in enumerate(groups):
+        if group.dictionaries:
+            encoded = [metadata.schema.column(number).path for number in group.dictionaries]
+            parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=encoded, **_LIMITS)
+        # A few documents may be most of the bytes, so this is no bound; GROUP_BYTES_MAX is.
+        batch_rows = max(1, min(chunk_rows, group.rows * BATCH_BYTES // max(group.bytes, 1)))
+        threads = group.bytes > SMALL_BYTES
         for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[index], use_threads=threads):
-            for column in batch.columns if cost.dictionaries else ():
+            for column in batch.columns if group.dictionaries else ():
                 _check_expansion(column)
             yield contract.conform(batch)
-
-
-def _check_footer(tail: bytes, size: int) -> None:
-    """The last eight bytes: the footer's length and the magic. Arrow would read a footer of any length."""
-    length = int.from_bytes(tail[:4], "little")
-    if len(tail) < 8 or tail[4:] != b"PAR1" or length > min(FOOTER_BYTES_MAX, size - 8):
-        raise RejectedError(
-            "payload-unreadable",
-            f"a Parquet file with a footer of up to {FOOTER_BYTES_MAX} bytes was expected, got {size} bytes that end with {tail!r}",
-        )
 
 
 def _check_names(schema: pa.Schema) -> None:

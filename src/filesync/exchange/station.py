@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from filesync import config
 from filesync.contracts import Registry
+from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.capture import Export, export, order_of, seal_table
@@ -89,7 +90,7 @@ class Station:
                 "site-mismatch",
                 f"{settings.database} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
             )
-        return cls(Context(settings, Folders(root), store, contracts or _contracts(root), clock, observe))
+        return cls(Context(settings, Folders(root), store, contracts or site_contracts(root), clock, observe))
 
     def close(self) -> None:
         """Close the store."""
@@ -205,7 +206,9 @@ class Station:
         return Station(replace(self.context, observe=observe))
 
 
-def _contracts(root: Path) -> Registry:
+def site_contracts(root: Path) -> Registry:
     """The packaged contracts, and the site's own in `schemas/` where there are any (they win: a site may lag behind or extend)."""
     own = sorted((root / "schemas").glob("*.json")) if (root / "schemas").is_dir() else []
-    return Registry.packaged().including(own)
+    if not own:
+        return Registry.packaged()
+    return Registry([load_contract(path) for path in own], folder=schemas_folder() / "datasets")

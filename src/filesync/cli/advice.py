@@ -144,4 +144,7 @@ def of_error(error: FilesyncError) -> str:
     """The next step after an error."""
     if error.code in ADVICE:
         return ADVICE[error.code].do
-    return next((do for family, do in _FAMILIES if isinstance(error, family)), "See `filesync status` for what is where.")
+    return next(
+        (do for family, do in _FAMILIES if isinstance(error, family)),
+        "See `filesync status` for what is where.",
+    )

@@ -11,7 +11,12 @@ from filesync.cli import batches, contracts, looking, moving, quarantine, screen
 from filesync.cli.edge import Edge
 from filesync.cli.options import HERE, TopRoot
 
-EVERY_DAY, LOOKING, TROUBLE, SETTING_UP = "Every day", "What is where", "When something is wrong", "Setting up"
+EVERY_DAY, LOOKING, TROUBLE, SETTING_UP = (
+    "Every day",
+    "What is where",
+    "When something is wrong",
+    "Setting up",
+)
 
 app = typer.Typer(
     cls=Edge,
@@ -33,7 +38,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _top(
     root: TopRoot = HERE,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which filesync this is.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which filesync this is.")
+    ] = False,
 ) -> None:
     pass
 

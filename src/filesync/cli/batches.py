@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +43,9 @@ def show(
     ssh-keygen -Y verify -f signers -I SITE -n filesync -s batch.sig < batch.bytes
     """
     if signed_bytes and signature:
-        raise typer.BadParameter("give one of --signed-bytes and --signature; stdout holds one thing at a time")
+        raise typer.BadParameter(
+            "give one of --signed-bytes and --signature; stdout holds one thing at a time"
+        )
     with at(root, quiet=as_json or signed_bytes or signature) as station:
         from filesync.cli import dossier
 
@@ -92,7 +95,8 @@ def _say(found: Dossier) -> None:
 
 
 def _event(event: Event) -> tuple[str, str, str, str]:
-    return f"  {event.what}", wording.moment(event.at), event.by, event.detail
+    detail = (advice.of_code(event.code).means or event.detail) if event.code else event.detail
+    return f"  {event.what}", wording.moment(event.at), event.by, detail
 
 
 def _manifest(manifest: Manifest) -> None:
@@ -111,10 +115,14 @@ def _manifest(manifest: Manifest) -> None:
     screen.table(("", ""), [(f"  {what}", text) for what, text in lines.items() if text], heads=False)
 
 
-def _totals(totals: object) -> list[tuple[str, str]]:
-    assert isinstance(totals, dict)
+def _totals(totals: Mapping[str, int | Mapping[str, int]]) -> list[tuple[str, str]]:
     return [
-        (name, wording.total(name, value) if isinstance(value, int) else ", ".join(f"{k}: {wording.total(name, v)}" for k, v in value.items()))
+        (
+            name,
+            wording.total(name, value)
+            if isinstance(value, int)
+            else ", ".join(f"{k}: {wording.total(name, v)}" for k, v in value.items()),
+        )
         for name, value in totals.items()
     ]
 
@@ -123,9 +131,15 @@ def _receipt(receipt: Receipt, dataset: str) -> None:
     rows = ", ".join(f"{name} {wording.number(count)}" for name, count in receipt.rows.items()) or "nothing"
     screen.heading(f"Receipt of {receipt.recipient}: {receipt.verdict.value}, rows applied: {rows}")
     for problem in receipt.problems[:PROBLEMS_SHOWN]:
-        where = "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: "
+        where = (
+            ""
+            if problem.row is None
+            else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: "
+        )
         screen.say(f"  {where}{problem.message} ({problem.code})", "red")
     if len(receipt.problems) > PROBLEMS_SHOWN:
-        screen.say(f"  … and {wording.number(len(receipt.problems) - PROBLEMS_SHOWN)} more: --json has them all")
+        screen.say(
+            f"  … and {wording.number(len(receipt.problems) - PROBLEMS_SHOWN)} more: --json has them all"
+        )
     if receipt.problems and (text := advice.of_code(receipt.problems[0].code).do):
         screen.say(f"  {text}")

@@ -25,15 +25,23 @@ def listing(root: Root = HERE, as_json: Json = False) -> Ending:
     registry = _registry(root)
     found = [contract for name in registry.datasets() if (contract := registry.latest(name)) is not None]
     if as_json:
-        screen.say_json([{"dataset": c.dataset, "version": c.version, "title": c.title, "key": c.key} for c in found])
+        screen.say_json(
+            [{"dataset": c.dataset, "version": c.version, "title": c.title, "key": c.key} for c in found]
+        )
     else:
-        screen.table(("dataset", "version", "what it is"), [(c.dataset, str(c.version), c.title) for c in found], right={"version"})
+        screen.table(
+            ("dataset", "version", "what it is"),
+            [(c.dataset, str(c.version), c.title) for c in found],
+            right={"version"},
+        )
     return Ending.DONE
 
 
 def show(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="vendas, produtos, clientes …")],
-    version: Annotated[int | None, typer.Option("--version", min=1, help="Which version.", show_default="the newest")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="Which version.", show_default="the newest")
+    ] = None,
     root: Root = HERE,
     as_json: Json = False,
 ) -> Ending:
@@ -44,7 +52,9 @@ def show(
     contract = registry.latest(dataset) if version is None else registry.get(dataset, version)
     if contract is None:
         what = dataset if version is None else f"{dataset} version {version}"
-        raise ConfigError("dataset-unknown", f"no contract for {what}; known datasets: {', '.join(registry.datasets())}")
+        raise ConfigError(
+            "dataset-unknown", f"no contract for {what}; known datasets: {', '.join(registry.datasets())}"
+        )
     if as_json:
         screen.say_json(contract.schema)
     else:
@@ -53,7 +63,8 @@ def show(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON Schema.")], as_json: Json = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON Schema.")],
+    as_json: Json = False,
 ) -> Ending:
     """Whether a JSON Schema can be used as a contract, and if not, every reason with its place."""
     from filesync.contracts import check_schema
@@ -76,9 +87,9 @@ def _registry(root: Path) -> Registry:
     from filesync.contracts import Registry
 
     if (root / config.FILE_NAME).exists():
-        from filesync.exchange.station import contracts_of
+        from filesync.exchange.station import site_contracts
 
-        return contracts_of(root.absolute())
+        return site_contracts(root.absolute())
     return Registry.packaged()
 
 
@@ -112,7 +123,9 @@ def _relation(relation: RelationPage) -> None:
     lines = f"; lines in a document: {relation.lines}" if relation.lines else ""
     title = f": {relation.title}" if relation.title and relation.lines else ""
     screen.heading(f"{relation.name}{title} (table {relation.table}{lines})")
-    screen.table(("  field", "type", "", "allowed", "what it is"), [_field(field) for field in relation.fields])
+    screen.table(
+        ("  field", "type", "", "allowed", "what it is"), [_field(field) for field in relation.fields]
+    )
 
 
 def _field(field: FieldPage) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ from filesync.errors import ConfigError, FilesyncError
 from filesync.protocol.envelope import Envelope, canonical, decode
 from filesync.protocol.identity import BatchName, Format, parse_file_name
 from filesync.protocol.manifest import Manifest
-from filesync.protocol.receipt import Receipt
+from filesync.protocol.receipt import Receipt, Verdict
+from filesync.stores.values import OutgoingBatch
 
 if TYPE_CHECKING:
     from filesync.exchange.context import Context
-    from filesync.stores.values import IncomingBatch, OutgoingBatch
+    from filesync.stores.values import IncomingBatch
 
 #: Names that an ambiguous beginning is answered with.
 CANDIDATES_MAX = 8
@@ -34,6 +35,7 @@ class Event:
     at: str
     by: str
     detail: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,34 @@ def gather(ctx: Context, name: BatchName) -> Dossier:
         found.events.append(Event("sealed", manifest.sealed_at, manifest.id.feed.origin))
     if batch is None:
         _from_files(ctx, name, files, found)
-    elif hasattr(batch, "deliveries"):
+    elif isinstance(batch, OutgoingBatch):
         _sent(batch, found, ctx.me)
     else:
         _received(batch, found, ctx.me)
     for case in (name.stem, name.manifest, *(name.payload(form) for form in Format)):
         for entry in ctx.store.problems(case):
-            found.events.append(Event(entry.resolution or "set aside", entry.at, ctx.me, entry.message))
+            found.events.append(
+                Event(entry.resolution or "set aside", entry.at, ctx.me, entry.message, entry.code)
+            )
+    _in_order(found.events, ctx.me)
     if batch is None and manifest is None and not files:
         raise ConfigError("not-found", f"no batch is called {name.stem} here")
     return Dossier(name, found.state, manifest, tuple(found.events), tuple(found.receipts.values()), files)
+
+
+_SAID = {
+    Verdict.APPLIED: "applied",
+    Verdict.PARTIAL: "applied in part",
+    Verdict.REJECTED: "refused",
+}
+
+
+def _in_order(events: list[Event], me: str) -> None:
+    """This site's moments by its own clock, each in a place of one of them. Another site's clock may be wrong: its moments stay."""
+    places = [place for place, event in enumerate(events) if event.by == me]
+    mine = sorted((events[place] for place in places), key=lambda event: event.at)
+    for place, event in zip(places, mine, strict=True):
+        events[place] = event
 
 
 def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
@@ -106,19 +126,20 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
         receipt = found.receipts[delivery.recipient] = Receipt.from_signed(json.loads(delivery.receipt))
         found.events.append(Event("received", receipt.received_at, delivery.recipient))
         found.events.append(Event(receipt.verdict.value.lower(), receipt.applied_at, delivery.recipient))
-        found.events.append(Event("settled", delivery.settled_at or "", me, f"with {delivery.recipient}'s receipt"))
+        found.events.append(
+            Event("settled", delivery.settled_at or "", me, f"with {delivery.recipient}'s receipt")
+        )
     if waiting:
         found.state = f"waits for {', '.join(waiting)}"
     else:
-        verdicts = dict.fromkeys(receipt.verdict.value for receipt in found.receipts.values())
-        found.state = f"settled: {', '.join(verdicts)}"
+        found.state = "; ".join(f"{_SAID[r.verdict]} by {r.recipient}" for r in found.receipts.values())
 
 
 def _received(batch: IncomingBatch, found: _Gathering, me: str) -> None:
-    receipt = found.receipts[me] = Receipt.from_signed(json.loads(batch.receipt))
+    found.receipts[me] = Receipt.from_signed(json.loads(batch.receipt))
     found.events.append(Event("received", batch.received_at, me))
     found.events.append(Event(batch.verdict.value.lower(), batch.applied_at, me))
-    found.state = f"{receipt.verdict.value} here"
+    found.state = f"{_SAID[batch.verdict]} here"
 
 
 def _from_files(ctx: Context, name: BatchName, files: Iterable[Path], found: _Gathering) -> None:
@@ -126,14 +147,14 @@ def _from_files(ctx: Context, name: BatchName, files: Iterable[Path], found: _Ga
     stored = ctx.store.receipt_of(name.stem)
     if stored is not None and stored.receipt is not None:
         found.receipts[ctx.me] = Receipt.from_signed(json.loads(stored.receipt))
-        found.state = "REFUSED here"
+        found.state = "refused here"
         return
     places = dict.fromkeys(path.parent.parent.name for path in files)
     found.state = f"not decided here; its files are in {', '.join(places)}" if places else "unknown"
 
 
 def _manifest(batch: OutgoingBatch | IncomingBatch | None, files: Iterable[Path]) -> Manifest | None:
-    if batch is not None and hasattr(batch, "manifest"):
+    if isinstance(batch, OutgoingBatch):
         return Manifest.from_signed(json.loads(batch.manifest))
     for path in files:
         if path.name.split("~")[0].endswith(".manifest.json"):
@@ -150,15 +171,16 @@ def _manifest(batch: OutgoingBatch | IncomingBatch | None, files: Iterable[Path]
 def _files(ctx: Context, name: BatchName) -> Iterator[Path]:
     """The batch's own files and receipts, wherever a file of that name may lie."""
     for folder in _folders(ctx, name):
-        for file in sorted(folder.glob(f"{name.stem}.*")) if folder.is_dir() else ():
-            yield file
+        yield from sorted(folder.glob(f"{name.stem}.*")) if folder.is_dir() else ()
 
 
 def _folders(ctx: Context, name: BatchName) -> Iterator[Path]:
     folders = ctx.folders
     yield folders.archive(name.business_date)
     for top in ("outbox", "inbox", "quarantine"):
-        yield from sorted(p for p in (folders.root / top).glob("*") if p.is_dir() and not p.name.startswith("."))
+        yield from sorted(
+            p for p in (folders.root / top).glob("*") if p.is_dir() and not p.name.startswith(".")
+        )
     yield from sorted((folders.root / "archive").glob("*/*/*/discarded"))
 
 
@@ -187,20 +209,31 @@ def signed(ctx: Context, dossier: Dossier, *, receipt: bool, recipient: str | No
             raise ConfigError("ambiguous", f"several receipts: name one with --by: {', '.join(known)}")
         wanted = recipient or (known[0] if known else None)
         if wanted not in known:
-            raise ConfigError("not-found", f"there is no receipt{f' by {wanted}' if wanted else ' yet'} for {dossier.name.stem}")
+            raise ConfigError(
+                "not-found",
+                f"there is no receipt{f' by {wanted}' if wanted else ' yet'} for {dossier.name.stem}",
+            )
     file_name = dossier.name.receipt(wanted) if wanted else dossier.name.manifest
-    found = [envelope for path in dossier.files if path.name == file_name and (envelope := _read(path)) is not None]
+    found = [
+        envelope for path in dossier.files if path.name == file_name and (envelope := _read(path)) is not None
+    ]
     for envelope in found:
         if envelope.signature is not None:
             return envelope
-    mine = next((r.to_signed() for r in dossier.receipts if r.recipient == wanted), None) if wanted else dossier.manifest and dossier.manifest.to_signed()
     author = wanted or dossier.name.id.feed.origin
-    if mine is not None and author == ctx.me:
+    if author == ctx.me and (mine := _own(dossier, wanted)) is not None:
         body = canonical(mine)
-        return Envelope(dict(mine), ctx.settings.key.sign(body), body)
+        return Envelope(mine, ctx.settings.key.sign(body), body)
     if found:
         return found[0]
     raise ConfigError("not-found", f"{file_name} lies in no folder of this site any more")
+
+
+def _own(dossier: Dossier, recipient: str | None) -> dict[str, object] | None:
+    """What this site signed itself, from the ledger."""
+    if recipient is None:
+        return None if dossier.manifest is None else dossier.manifest.to_signed()
+    return next((r.to_signed() for r in dossier.receipts if r.recipient == recipient), None)
 
 
 def _read(path: Path) -> Envelope | None:

@@ -17,7 +17,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from typer import Context
 from typer.core import TyperGroup
 
 from filesync import __version__
@@ -41,7 +40,7 @@ _MACHINE = {
 class Edge(TyperGroup):
     """The top group. Commands return an `Ending`, or None for done."""
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:  # typer's own Context is not public
         """Run the command and end the program with its exit code."""
         try:
             ending = super().invoke(ctx)
@@ -76,7 +75,10 @@ def failed(error: FilesyncError, *, as_json: bool) -> Ending:
 
 def _machine(error: OSError) -> Ending:
     where = f": {error.filename}" if error.filename else ""
-    screen.complain(f"{error.strerror}{where}", f"{_MACHINE[error.errno or 0]} Nothing is lost: filesync goes on where it stopped.")
+    screen.complain(
+        f"{error.strerror}{where}",
+        f"{_MACHINE[error.errno or 0]} Nothing is lost: filesync goes on where it stopped.",
+    )
     return Ending.USAGE
 
 

@@ -6,7 +6,7 @@ They run beside a working station. `status` ends with 0 whatever it shows: it di
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +30,18 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     if as_json:
         screen.say_json({**screen.jsonable(found), "root": root.absolute(), "waiting": found.waiting})
         return Ending.DONE
-    screen.say(f"{found.site} ({found.role.value}) in {root.absolute()}, installation (epoch) {found.epoch}", "bold")
+    screen.say(
+        f"{found.site} ({found.role.value}) in {root.absolute()}, installation (epoch) {found.epoch}", "bold"
+    )
     moment = now()
     _part("To send", "outbox", [outbox_line(item, moment) for item in found.outbox])
     _part("Arrived", "inbox", [inbox_line(item, root, moment) for item in found.inbox])
-    _part("Quarantine", "quarantine", [case_line(case, found.site, moment) for case in found.quarantine], style="bold red")
+    _part(
+        "Quarantine",
+        "quarantine",
+        [case_line(case, found.site, moment) for case in found.quarantine],
+        style="bold red",
+    )
     _feeds(found.feeds)
     _warnings(found)
     return Ending.DONE
@@ -48,7 +55,10 @@ def outbox(root: Root = HERE, as_json: Json = False) -> Ending:
         screen.say_json(items)
     else:
         moment = now()
-        _list([f"{outbox_line(item, moment)} [{item.name}]" for item in items], "Nothing waits: everything was sent and confirmed.")
+        _list(
+            [f"{outbox_line(item, moment)} [{item.name}]" for item in items],
+            "Nothing waits: everything was sent and confirmed.",
+        )
     return Ending.DONE
 
 
@@ -60,7 +70,10 @@ def inbox(root: Root = HERE, as_json: Json = False) -> Ending:
         screen.say_json(items)
     else:
         moment = now()
-        _list([_bracketed(inbox_line(item, root, moment), item.name) for item in items], "The inboxes are empty.")
+        _list(
+            [_bracketed(inbox_line(item, root, moment), item.name) for item in items],
+            "The inboxes are empty.",
+        )
     return Ending.DONE
 
 
@@ -75,19 +88,30 @@ def outbox_line(item: OutboxItem, moment: datetime) -> str:
     parts = [
         wording.named(item.name),
         wording.documents(item.documents or 0, dataset),
-        item.waits_for,
+        f"sent {wording.age(item.shipped_at, moment)}, waits for {item.peer}'s receipt"
+        if item.shipped_at
+        else item.waits_for,
         f"sealed {wording.age(item.since, moment)}",
-        f"sent {wording.age(item.shipped_at, moment)}" if item.shipped_at else "",
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(parts)
 
 
 def inbox_line(item: InboxItem, root: Path, moment: datetime) -> str:
     """`vendas of 22/11/2026 (no. 3 of caixa-01) waits: an earlier batch has not arrived yet, arrived 2 h ago`."""
     what = advice.of_code(item.code).means or item.message
-    verb = {"waiting": "waits", "refused": "will be set aside", "stranger": f"in the inbox of {item.peer}"}.get(item.state, item.state)
+    verb = {
+        "waiting": "waits",
+        "ready": "is ready",
+        "known": "is known",
+        "refused": "will be set aside",
+        "stranger": f"in the inbox of {item.peer}",
+    }.get(item.state, item.state)
     arrived = wording.age(_arrived(root.absolute() / "inbox" / item.peer, item.name), moment)
-    text = f"{wording.named(item.name)} {verb}: {what}" if item.code != "receipt" else f"receipt for {wording.named(item.name)}: {what}"
+    text = (
+        f"{wording.named(item.name)} {verb}: {what}"
+        if item.code != "receipt"
+        else f"receipt for {wording.named(item.name)}: {what}"
+    )
     return f"{text}, arrived {arrived}" if arrived else text
 
 
@@ -96,7 +120,7 @@ def _arrived(folder: Path, name: str) -> str | None:
     for candidate in (name, f"{name}.manifest.json"):
         try:
             seconds = (folder / candidate).stat().st_mtime
-            return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+            return datetime.fromtimestamp(seconds, UTC).isoformat()
         except (OSError, ValueError):
             continue
     return None
@@ -164,4 +188,4 @@ def _list(lines: Sequence[str], empty: str) -> None:
 
 def now() -> datetime:
     """This computer's clock, for ages only."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

@@ -18,7 +18,14 @@ from filesync.protocol.receipt import Problem, Verdict
 
 if TYPE_CHECKING:
     from filesync.contracts import Gap
-    from filesync.exchange.reports import AppliedBatch, ExchangeReport, Held, ImportReport, SealedBatch, SealReport
+    from filesync.exchange.reports import (
+        AppliedBatch,
+        ExchangeReport,
+        Held,
+        ImportReport,
+        SealedBatch,
+        SealReport,
+    )
 
 #: Lines of one kind that a report shows; the rest is counted.
 LINES_MAX = 12
@@ -47,7 +54,13 @@ def export(
     path = None if source is None else source.absolute()
     with at(root, quiet=as_json) as station:
         report = station.export(
-            dataset, path=path, business_date=None if day is None else day.date(), to=to, format=form, full=full, again=again
+            dataset,
+            path=path,
+            business_date=None if day is None else day.date(),
+            to=to,
+            format=form,
+            full=full,
+            again=again,
         )
     if as_json:
         screen.say_json(report)
@@ -66,7 +79,9 @@ def exchange(
     """Send what waits in the outbox and fetch what the peers have for us. Nothing is applied yet."""
     with at(root, quiet=as_json) as station:
         report = station.exchange(peer)
-        linked = any(p.link is not None for name, p in station.context.settings.peers.items() if peer in (None, name))
+        linked = any(
+            p.link is not None for name, p in station.context.settings.peers.items() if peer in (None, name)
+        )
     if as_json:
         screen.say_json(report)
     elif not linked:
@@ -91,7 +106,11 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
     """Everything once: fetch, import, export from the configured sources, and send."""
     with at(root, quiet=as_json) as station:
         report = station.turn()
-    attention = report.imported.needs_attention or bool(report.failed_sources) or any(e.refused for e in report.exported)
+    attention = (
+        report.imported.needs_attention
+        or bool(report.failed_sources)
+        or any(e.refused for e in report.exported)
+    )
     if as_json:
         screen.say_json(report)
         return worst(attention=attention, unreachable=bool(report.exchange.unreachable))
@@ -115,41 +134,60 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
 
 def say_export(report: SealReport) -> None:
     """What was sealed, what was known, what was refused."""
-    kept = f"{wording.documents(report.unchanged, report.dataset)} sent before, unchanged" if report.unchanged else ""
+    kept = (
+        f"{wording.documents(report.unchanged, report.dataset)} sent before, unchanged"
+        if report.unchanged
+        else ""
+    )
     if report.sealed:
         count = sum(batch.documents for batch in report.sealed)
         peers = ", ".join(dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients))
         batches = wording.plural(len(report.sealed), "batch", "batches")
-        screen.say(f"{report.dataset}: {wording.documents(count, report.dataset)} sealed for {peers} in {batches}", "bold green")
+        screen.say(
+            f"{report.dataset}: {wording.documents(count, report.dataset)} sealed for {peers} in {batches}",
+            "bold green",
+        )
         _lines(_sealed(batch) for batch in report.sealed)
         if kept:
             screen.say(f"  ({kept})")
     else:
         screen.say(f"{report.dataset}: nothing new to send{f' ({kept})' if kept else ''}")
     if report.refused:
-        screen.say(f"{wording.documents(report.refused, report.dataset)} not sent, because of mistakes:", "bold red")
+        screen.say(
+            f"{wording.documents(report.refused, report.dataset)} not sent, because of mistakes:", "bold red"
+        )
         _lines((problem_line(problem, report.dataset) for problem in report.problems), limit=PROBLEMS_SHOWN)
         screen.say(f"  {advice.ADVICE['bad-rows'].do} All mistakes: filesync quarantine")
     if report.gaps:
-        screen.say("Numbers that are missing between the first and the last one:", "yellow")
-        _lines(_gap(gap) for gap in report.gaps)
+        why = " (some of them were not sent, see above)" if report.refused else ""
+        screen.say(f"Numbers missing between the first and the last one{why}:", "yellow")
+        _lines(_gap(gap, report.dataset) for gap in report.gaps)
 
 
 def _sealed(batch: SealedBatch) -> str:
     name = BatchName.parse(batch.name)
-    facts = (wording.documents(batch.documents, name.id.feed.dataset), wording.sum_of_money(batch.totals), wording.size(batch.payload_bytes))
+    facts = (
+        wording.documents(batch.documents, name.id.feed.dataset),
+        wording.sum_of_money(batch.totals),
+        wording.size(batch.payload_bytes),
+    )
     return f"{wording.batch(name)}: {', '.join(fact for fact in facts if fact)}"
 
 
-def _gap(gap: Gap) -> str:
-    spans = ", ".join(wording.number(a) if a == b else f"{wording.number(a)}-{wording.number(b)}" for a, b in gap.missing)
-    return f"{' / '.join(map(str, gap.per))}: {spans}"
+def _gap(gap: Gap, dataset: str) -> str:
+    from filesync.contracts import Registry
+
+    contract = Registry.packaged().latest(dataset)
+    names = contract.continuity.per if contract is not None and contract.continuity is not None else ()
+    series = ", ".join(f"{name} {value}" for name, value in zip(names, gap.per, strict=False))
+    return f"{series}: {', '.join(wording.span(first, last) for first, last in gap.missing)}"
 
 
 def problem_line(problem: Problem, dataset: str) -> str:
     """`sale 6: …`, counted from 1 as people do."""
-    where = "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: "
-    return f"{where}{problem.message}"
+    if problem.row is None or problem.message.startswith("line "):
+        return problem.message  # a source names its lines itself
+    return f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: {problem.message}"
 
 
 def say_exchange(report: ExchangeReport) -> bool:
@@ -169,7 +207,14 @@ def say_exchange(report: ExchangeReport) -> bool:
 
 def say_import(report: ImportReport) -> bool:
     """Everything that became of the inboxes, the good news first. Whether anything was said."""
-    _section("Confirmed by the recipient", (wording.named(name) for name in report.settled if name not in {h.name for h in report.rejected_by_peer}))
+    _section(
+        "Confirmed by the recipient",
+        (
+            wording.named(name)
+            for name in report.settled
+            if name not in {h.name for h in report.rejected_by_peer}
+        ),
+    )
     _section("Applied", (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green")
     _section("Known already, answered again", map(wording.named, report.replayed))
     _held("Waiting", report.waiting, "bold yellow")
@@ -177,10 +222,17 @@ def say_import(report: ImportReport) -> bool:
         if batch.verdict is not Verdict.APPLIED:
             _say_wrong(batch)
     decided = {batch.name for batch in report.applied}
-    _held("Set aside in quarantine", [held for held in report.set_aside if held.name not in decided], "bold red")
+    _held(
+        "Set aside in quarantine", [held for held in report.set_aside if held.name not in decided], "bold red"
+    )
     _held("Refused by the recipient", report.rejected_by_peer, "bold red", technical=True)
     return bool(
-        report.settled or report.applied or report.replayed or report.waiting or report.set_aside or report.rejected_by_peer
+        report.settled
+        or report.applied
+        or report.replayed
+        or report.waiting
+        or report.set_aside
+        or report.rejected_by_peer
     )
 
 
@@ -192,7 +244,10 @@ def _say_wrong(batch: AppliedBatch) -> None:
     """Rejected, or applied in part."""
     dataset = batch.name.split(".")[0]
     if batch.verdict is Verdict.PARTIAL:
-        screen.say(f"Applied in part: {wording.named(batch.name)}: {wording.documents(batch.documents, dataset)} applied, some set aside", "bold red")
+        screen.say(
+            f"Applied in part: {wording.named(batch.name)}: {wording.documents(batch.documents, dataset)} applied, some set aside",
+            "bold red",
+        )
     else:
         screen.say(f"Refused: {wording.named(batch.name)}: nothing of it was applied", "bold red")
     _lines((problem_line(problem, dataset) for problem in batch.problems), limit=PROBLEMS_SHOWN)
@@ -212,7 +267,10 @@ def _held(title: str, items: Iterable[Held], style: str, *, technical: bool = Fa
     if not held:
         return
     screen.say(f"{title}:", style)
-    _lines(f"{wording.named(h.name)}, from {h.peer}: {h.message if technical else advice.of_code(h.code).means or h.message}" for h in held)
+    _lines(
+        f"{wording.named(h.name)}, from {h.peer}: {h.message if technical else advice.of_code(h.code).means or h.message}"
+        for h in held
+    )
     for code in dict.fromkeys(h.code for h in held):
         _advise(code)
 

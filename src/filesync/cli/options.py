@@ -32,10 +32,26 @@ def _choose_json(ctx: typer.Context, value: bool) -> bool:
 #: At the top, where the environment is asked too.
 TopRoot = Annotated[
     Path,
-    typer.Option("-C", metavar="FOLDER", envvar="FILESYNC_ROOT", callback=_choose_root, help="The site's folder.", show_default="the current folder"),
+    typer.Option(
+        "-C",
+        metavar="FOLDER",
+        envvar="FILESYNC_ROOT",
+        callback=_choose_root,
+        help="The site's folder.",
+        show_default="the current folder",
+    ),
 ]
 #: At a command.
 Root = Annotated[
-    Path, typer.Option("-C", metavar="FOLDER", callback=_choose_root, help="The site's folder.", show_default="the current folder")
+    Path,
+    typer.Option(
+        "-C",
+        metavar="FOLDER",
+        callback=_choose_root,
+        help="The site's folder.",
+        show_default="the current folder",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", callback=_choose_json, help="Plain JSON on stdout, for programs.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_choose_json, help="Plain JSON on stdout, for programs.")
+]

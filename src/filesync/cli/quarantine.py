@@ -5,7 +5,6 @@ Nothing is deleted here: `retry` puts files back into the inbox, `discard` moves
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +19,12 @@ if TYPE_CHECKING:
     from filesync.exchange.quarantine import Case
     from filesync.protocol.receipt import Problem
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `filesync quarantine` shows it in brackets; its beginning is enough.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="As `filesync quarantine` shows it in brackets; its beginning is enough."
+    ),
+]
 
 
 def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> Ending | None:
@@ -76,13 +80,18 @@ def retry(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
     if as_json:
         screen.say_json({"retried": case.name, "peer": case.peer, "files": case.files})
     else:
-        screen.say(f"{wording.named(case.name)} is in the inbox again; `filesync import` judges it afresh.", "bold green")
+        screen.say(
+            f"{wording.named(case.name)} is in the inbox again; `filesync import` judges it afresh.",
+            "bold green",
+        )
     return Ending.DONE
 
 
 def discard(
     name: Name,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is not needed; it is kept with it.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why it is not needed; it is kept with it.")
+    ],
     root: Root = HERE,
     as_json: Json = False,
 ) -> Ending:
@@ -92,23 +101,38 @@ def discard(
     with at(root, quiet=as_json) as station:
         case = station.discard(name, reason.strip())
     if as_json:
-        screen.say_json({"discarded": case.name, "peer": case.peer, "files": case.files, "reason": reason.strip()})
+        screen.say_json(
+            {"discarded": case.name, "peer": case.peer, "files": case.files, "reason": reason.strip()}
+        )
     else:
-        screen.say(f"{wording.named(case.name)} is out of quarantine; it is kept in the archive with the reason.", "bold green")
+        screen.say(
+            f"{wording.named(case.name)} is out of quarantine; it is kept in the archive with the reason.",
+            "bold green",
+        )
     return Ending.DONE
 
 
 def _problems(case: Case) -> None:
-    listed = [problem for problem in case.problems if problem.message != case.message or problem.pointer is not None]
+    listed = [
+        problem for problem in case.problems if problem.message != case.message or problem.pointer is not None
+    ]
     if not listed:
         return
     screen.heading(f"{wording.plural(len(listed), 'mistake')}:")
     dataset = case.name.split(".")[0]
-    screen.table(("  document", "field", "rule", "what is wrong"), [_row(problem, dataset) for problem in listed])
+    screen.table(
+        ("  document", "field", "rule", "what is wrong"), [_row(problem, dataset) for problem in listed]
+    )
 
 
 def _row(problem: Problem, dataset: str) -> tuple[str, str, str, str]:
-    document = "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
-    field = (problem.pointer or "").lstrip("/") or (problem.relation if problem.relation not in (None, dataset) else "") or ""
+    document = (
+        "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
+    )
+    field = (
+        (problem.pointer or "").lstrip("/")
+        or (problem.relation if problem.relation not in (None, dataset) else "")
+        or ""
+    )
     message = problem.message.removeprefix(f"{problem.pointer}: ") if problem.pointer else problem.message
     return f"  {document}", field, problem.code, message

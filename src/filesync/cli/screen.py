@@ -53,7 +53,9 @@ def console(*, error: bool = False) -> Console:
 
 def clean(text: str) -> str:
     """The same text without anything that moves a cursor or is no character."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
 
 
 def say(text: str = "", style: str = "") -> None:
@@ -142,7 +144,9 @@ class Watch:
             self._timer.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
@@ -202,13 +206,29 @@ class Watch:
         self._bars.update(self._tasks[name], completed=tick.done, total=tick.total)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = (), heads: bool = True) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = (), heads: bool = True
+) -> None:
     """A plain table without lines; the columns named in `right` hold numbers."""
     from rich.table import Table
 
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False, show_header=heads)
+    grid = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="bold",
+        show_edge=False,
+        show_header=heads,
+    )
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(clean(cell)) for cell in row))
-    console().print(grid, soft_wrap=False)
+    out = console()
+    if out.is_terminal:
+        out.print(grid, soft_wrap=False)
+        return
+    with out.capture() as drawn:
+        out.print(grid, soft_wrap=False)
+    for line in drawn.get().splitlines():
+        say(line.rstrip())

@@ -22,6 +22,8 @@ from filesync.protocol.identity import Role, check_id
 if TYPE_CHECKING:
     from filesync.protocol.signing import PublicKey
 
+MAILBOX = "{site}/inbox/{sender}"
+
 RoleOption = Annotated[Role | None, typer.Option("--role", help="What the site is for.", show_default=False)]
 
 
@@ -33,8 +35,13 @@ def _id(text: str) -> str:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the new site; it is made if need be.")],
-    site: Annotated[str, typer.Option("--site", metavar="ID", callback=_id, help="Its name: caixa-01, posto-centro, matriz …")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of the new site; it is made if need be.")
+    ],
+    site: Annotated[
+        str,
+        typer.Option("--site", metavar="ID", callback=_id, help="Its name: caixa-01, posto-centro, matriz …"),
+    ],
     role: Annotated[Role, typer.Option("--role", help="What it is for.")],
     as_json: Json = False,
 ) -> Ending:
@@ -47,12 +54,22 @@ def init(
         Station.init(root, site=site, role=role)
         key = config.load(root).key.public
     if as_json:
-        screen.say_json({"site": site, "role": role, "root": root, "key": key.to_openssh(site), "fingerprint": key.fingerprint})
+        screen.say_json(
+            {
+                "site": site,
+                "role": role,
+                "root": root,
+                "key": key.to_openssh(site),
+                "fingerprint": key.fingerprint,
+            }
+        )
         return Ending.DONE
     screen.say(f"{site} ({role.value}) is ready in {root}", "bold green")
     screen.say(f"Its key: {key.fingerprint}   (`filesync key` prints the line that its peers need)")
     other = "matriz" if role is not Role.MATRIZ else "caixa"
-    screen.say(f"Next: filesync -C {_shown(directory)} peer add ID --role {other} --link FOLDER   (without --link where the peer comes to us)")
+    screen.say(
+        f"Next: filesync -C {_shown(directory)} peer add ID --role {other} --link FOLDER   (without --link where the peer comes to us)"
+    )
     return Ending.DONE
 
 
@@ -81,39 +98,72 @@ def peer_add(
     public = None if key is None else public_key(key)
     pinned = settings.pinned.get(peer)
     if public is not None and pinned not in (None, public) and not replace_key:
-        raise ConfigError("key-differs", f"for {peer} the key {pinned.fingerprint} is pinned, {key} holds {public.fingerprint}")  # type: ignore[union-attr]
+        raise ConfigError(
+            "key-differs",
+            f"for {peer} the key {pinned.fingerprint} is pinned, {key} holds {public.fingerprint}",
+        )
     if known is None:
         if role is None:
             raise ConfigError("role-missing", f"{peer} is new here: what is it for?")
-        known = config.Peer(role=role, link=_link(root, peer, link, relay=relay), relay=relay, **_mailbox(mailbox, relay=relay))
+        known = config.Peer(
+            role=role,
+            link=_link(root, peer, link, relay=relay),
+            relay=relay,
+            mailbox=_mailbox(mailbox, relay=relay),
+        )
         section = config.render_peer(peer, known)
     else:
         _same_as_configured(root, peer, known, role, link, mailbox, relay=relay, only_key=public is not None)
         section = ""
     for folder in ("inbox", "outbox"):
         (root / folder / peer).mkdir(parents=True, exist_ok=True)
-    if public is not None:  # before the section: there is no moment at which the peer is trusted without its key
+    if (
+        public is not None
+    ):  # before the section: there is no moment at which the peer is trusted without its key
         _pin(config.pinned_path(root, peer), public.to_openssh(peer))
         pinned = public
     if section:
         _append(root, section)
     if as_json:
-        screen.say_json({"peer": peer, **known.model_dump(mode="json"), "fingerprint": pinned.fingerprint if pinned else None})
+        screen.say_json(
+            {
+                "peer": peer,
+                **known.model_dump(mode="json"),
+                "fingerprint": pinned.fingerprint if pinned else None,
+            }
+        )
         return Ending.DONE
-    _report_peer(root, settings.site, settings.role, peer, known.link, pinned.fingerprint if pinned else None, relay=known.relay)
+    _report_peer(
+        root,
+        settings.site,
+        settings.role,
+        peer,
+        known.link,
+        pinned.fingerprint if pinned else None,
+        relay=known.relay,
+    )
     return Ending.DONE
 
 
-def _report_peer(root: Path, site: str, role: Role, peer: str, link: str | None, fingerprint: str | None, *, relay: bool) -> None:
-    how = "comes to us" if link is None else f"is met at {link} (a relay)" if relay else f"is reached at {link}"
+def _report_peer(
+    root: Path, site: str, role: Role, peer: str, link: str | None, fingerprint: str | None, *, relay: bool
+) -> None:
+    how = (
+        "comes to us" if link is None else f"is met at {link} (a relay)" if relay else f"is reached at {link}"
+    )
     screen.say(f"{peer} is a peer now; it {how}", "bold green")
     if link is not None and not (root / link).is_dir():
-        screen.say(f"That folder is not there at the moment; every exchange tries it again: {(root / link)}", "yellow")
+        screen.say(
+            f"That folder is not there at the moment; every exchange tries it again: {(root / link)}",
+            "yellow",
+        )
     if fingerprint:
         screen.say(f"Its key is pinned: {fingerprint}. Only what it signed is accepted.")
     else:
         screen.say("No key is pinned: anyone who can write into that folder can send in its name.", "yellow")
-        screen.say(f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub")
+        screen.say(
+            f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
+        )
     screen.say(f"Do the same on {peer}: filesync peer add {site} --role {role.value} --key {site}.pub")
 
 
@@ -123,20 +173,21 @@ def public_key(path: Path) -> PublicKey:
 
     try:
         data = path.read_bytes()[:10_000]
-        if b"PRIVATE KEY" in data:
-            raise ConfigError("key-private", f"{path} is a private key")
+    except OSError as err:
+        raise ConfigError("key-unreadable", f"{path} cannot be read: {err.strerror}") from err
+    if b"PRIVATE KEY" in data:
+        raise ConfigError("key-private", f"{path} is a private key")
+    try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         return PublicKey.from_openssh(text)
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError("key-unreadable", f"{path} cannot be read: {err}") from err
-    except ConfigError as err:
-        raise ConfigError(err.code, f"{path}: {err.message}") from err
+    except (UnicodeDecodeError, ConfigError) as err:
+        raise ConfigError("key-unreadable", f"{path} is not a public key of a site: {err}") from err
 
 
-def _mailbox(pattern: str | None, *, relay: bool) -> dict[str, str]:
+def _mailbox(pattern: str | None, *, relay: bool) -> str:
     """The pattern, if it says where both sites' files go."""
     if pattern is None:
-        return {}
+        return MAILBOX
     if not relay:
         raise ConfigError("mailbox-invalid", "--mailbox is for a relay; add --relay")
     try:
@@ -145,8 +196,11 @@ def _mailbox(pattern: str | None, *, relay: bool) -> dict[str, str]:
         filled = ""
     parts = filled.split("/")
     if "matriz" not in filled or pattern.startswith("/") or "" in parts or ".." in parts:
-        raise ConfigError("mailbox-invalid", f"expected a path like {{site}}/inbox/{{sender}} inside the relay, got {pattern!r}")
-    return {"mailbox": pattern}
+        raise ConfigError(
+            "mailbox-invalid",
+            f"expected a path like {{site}}/inbox/{{sender}} inside the relay, got {pattern!r}",
+        )
+    return pattern
 
 
 def _link(root: Path, peer: str, link: str | None, *, relay: bool) -> str | None:
@@ -179,7 +233,15 @@ def _must_be(peer: str, folder: Path) -> None:
 
 
 def _same_as_configured(
-    root: Path, peer: str, known: Any, role: Role | None, link: str | None, mailbox: str | None, *, relay: bool, only_key: bool
+    root: Path,
+    peer: str,
+    known: Any,
+    role: Role | None,
+    link: str | None,
+    mailbox: str | None,
+    *,
+    relay: bool,
+    only_key: bool,
 ) -> None:
     wanted = {
         "role": (role, known.role),
@@ -205,7 +267,9 @@ def _append(root: Path, section: str) -> None:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError("config-invalid", f"{path}: this section cannot be added ({err}):\n{section}") from err
+        raise ConfigError(
+            "config-invalid", f"{path}: this section cannot be added ({err}):\n{section}"
+        ) from err
     _replace(path, text.encode(), durable)
 
 
@@ -246,7 +310,10 @@ def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
     else:
         screen.table(
             ("peer", "role", "link", "key"),
-            [(r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or "not pinned") for r in rows],
+            [
+                (r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or "not pinned")
+                for r in rows
+            ],
         )
     return Ending.DONE
 
@@ -268,7 +335,13 @@ def key(
     settings = config.load(root.absolute())
     public = settings.key.public
     if as_json:
-        screen.say_json({"site": settings.site, "key": public.to_openssh(settings.site), "fingerprint": public.fingerprint})
+        screen.say_json(
+            {
+                "site": settings.site,
+                "key": public.to_openssh(settings.site),
+                "fingerprint": public.fingerprint,
+            }
+        )
     elif allowed_signers:
         for site, known in {settings.site: public, **settings.pinned}.items():
             screen.say(f'{site} namespaces="filesync" {known.to_openssh()}')

@@ -16,12 +16,21 @@ if TYPE_CHECKING:
     from filesync.demo.story import Outcome, Scene
     from filesync.exchange.reports import Progress
 
-_MARKS = {"chapter": ("", "bold"), "trouble": ("! ", "bold yellow"), "cured": ("+ ", "green"), "plain": ("  ", "")}
+_MARKS = {
+    "chapter": ("", "bold"),
+    "trouble": ("! ", "bold yellow"),
+    "cured": ("+ ", "green"),
+    "plain": ("  ", ""),
+}
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or that of an earlier demo.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same number makes up the same sales.")] = 1,
+    directory: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new folder, or that of an earlier demo.")
+    ] = Path("demo"),
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="The same number makes up the same sales.")
+    ] = 1,
     as_json: Json = False,
 ) -> Ending:
     """A made-up retailer's day: a matriz, two caixas and a posto, four kinds of trouble, and what becomes of them."""
@@ -48,7 +57,11 @@ def _say(scene: Scene, root: Path) -> None:
     mark, style = _MARKS[scene.kind]
     if scene.kind == "chapter":
         screen.say()
-    where = "" if scene.path is None or scene.path == root else f"  [{scene.path.relative_to(root) if scene.path.is_relative_to(root) else scene.path}]"
+    where = (
+        ""
+        if scene.path is None or scene.path == root
+        else f"  [{scene.path.relative_to(root) if scene.path.is_relative_to(root) else scene.path}]"
+    )
     screen.say(f"{mark}{scene.text}{where}", style)
 
 
@@ -70,10 +83,19 @@ def _end(outcome: Outcome) -> None:
     if outcome.good:
         screen.say("Every sale is at the matriz exactly once, and every batch has its receipt.", "bold green")
     else:
-        screen.say(f"Something is missing: {wording.plural(outcome.open_deliveries, 'batch', 'batches')} without a receipt.", "bold red")
+        screen.say(
+            f"Something is missing: {wording.plural(outcome.open_deliveries, 'batch', 'batches')} without a receipt.",
+            "bold red",
+        )
     matriz = outcome.directory / "matriz"
-    screen.say(f"{wording.plural(outcome.left_in_quarantine, 'thing')} lie in the matriz' quarantine, as they would for a person to look at.")
+    screen.say(
+        f"{wording.plural(outcome.left_in_quarantine, 'thing')} lie in the matriz' quarantine, as they would for a person to look at."
+    )
     screen.say("Look around:")
-    for command in (f"filesync -C {matriz} status", f"filesync -C {matriz} quarantine", f"filesync -C {outcome.directory / 'caixa-02'} status"):
+    for command in (
+        f"filesync -C {matriz} status",
+        f"filesync -C {matriz} quarantine",
+        f"filesync -C {outcome.directory / 'caixa-02'} status",
+    ):
         screen.say(f"  {command}")
     screen.say(f"  {matriz / 'archive'}   {matriz / 'filesync.db'}")

@@ -22,6 +22,7 @@ from filesync.protocol.identity import BatchName, FileKind, FileName, parse_file
 if TYPE_CHECKING:
     from filesync.contracts import Contract
     from filesync.protocol.manifest import Manifest
+    from filesync.protocol.receipt import Problem
     from filesync.protocol.signing import PublicKey
 
 PROBLEMS_SHOWN = 10
@@ -78,7 +79,9 @@ def _batches(files: list[Path]) -> Iterator[tuple[Path, list[str]]]:
     groups: dict[tuple[Path, str], list[str]] = {}
     for path in files:
         parsed = parse_file_name(path.name)
-        groups.setdefault((path.absolute().parent, parsed.batch.stem if parsed else path.name), []).append(path.name)
+        groups.setdefault((path.absolute().parent, parsed.batch.stem if parsed else path.name), []).append(
+            path.name
+        )
     for (folder, _), names in groups.items():
         yield folder, names
 
@@ -110,7 +113,12 @@ def _manifest_and_payload(folder: Path, name: BatchName, key: PublicKey | None) 
     if manifest.name != name:
         yield Check(file, "name", False, f"expected {name.stem}, the manifest is of {manifest.name.stem}")
         return
-    yield Check(file, "manifest", True, f"{wording.batch(name)}, no. {name.id.seq} of {name.id.feed.origin} for {', '.join(manifest.recipients)}")
+    yield Check(
+        file,
+        "manifest",
+        True,
+        f"{wording.batch(name)}, no. {name.id.seq} of {name.id.feed.origin} for {', '.join(manifest.recipients)}",
+    )
     yield from _payload(folder / manifest.payload_file, manifest)
 
 
@@ -147,28 +155,46 @@ def _payload(path: Path, manifest: Manifest) -> Iterator[Check]:
 
     try:
         size = path.stat().st_size
-        yield Check(path.name, "size", size == manifest.payload_bytes, f"{size} bytes" + _expected(size, manifest.payload_bytes))
+        yield Check(
+            path.name,
+            "size",
+            size == manifest.payload_bytes,
+            f"{size} bytes" + _expected(size, manifest.payload_bytes),
+        )
         sha256, _ = digest_file(path)
     except OSError as err:
         yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
         return
-    yield Check(path.name, "sha256", sha256 == manifest.payload_sha256, sha256 + _expected(sha256, manifest.payload_sha256))
+    yield Check(
+        path.name,
+        "sha256",
+        sha256 == manifest.payload_sha256,
+        sha256 + _expected(sha256, manifest.payload_sha256),
+    )
     if sha256 != manifest.payload_sha256:
         return  # the rows of a damaged file say nothing
     contract = Registry.packaged().get(manifest.id.feed.dataset, manifest.version)
     if contract is None:
-        yield Check(path.name, "contract", None, f"{manifest.id.feed.dataset}.v{manifest.version} is not known to this filesync")
+        yield Check(
+            path.name,
+            "contract",
+            None,
+            f"{manifest.id.feed.dataset}.v{manifest.version} is not known to this filesync",
+        )
         return
     yield from _rows(path, manifest, contract)
 
 
 def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]:
-    from filesync.readers import read_payload
+    from filesync.readers.payload import read_payload
 
-    sums, bad, problems = contract.totals_sum(), 0, []
+    sums, bad = contract.totals_sum(), 0
+    problems: list[Problem] = []
     first = 0
     try:
-        for chunk in read_payload(path, manifest.format, contract, rows_max=manifest.rows.get(contract.dataset)):
+        for chunk in read_payload(
+            path, manifest.format, contract, rows_max=manifest.rows.get(contract.dataset)
+        ):
             findings = contract.validate(chunk.table)
             bad += findings.bad_count + len(chunk.malformed_rows)
             if len(problems) < PROBLEMS_SHOWN:
@@ -178,11 +204,20 @@ def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]
     except FilesyncError as err:
         yield Check(path.name, "content", False, err.message)
         return
-    yield Check(path.name, "rules", not bad, f"{wording.documents(first, contract.dataset)} against {contract.name}" + (f": {bad} break it" if bad else ""))
+    yield Check(
+        path.name,
+        "rules",
+        not bad,
+        f"{wording.documents(first, contract.dataset)} against {contract.name}"
+        + (f": {bad} break it" if bad else ""),
+    )
     for problem in problems[:PROBLEMS_SHOWN]:
         row = "" if problem.row is None else f"{wording.one_document(contract.dataset)} {problem.row + 1}: "
         yield Check(path.name, "rule", False, f"{row}{problem.message}")
-    for what, claim, got in (("rows", dict(manifest.rows), dict(sums.rows)), ("totals", dict(manifest.totals), dict(sums.totals))):
+    for what, claim, got in (
+        ("rows", dict(manifest.rows), dict(sums.rows)),
+        ("totals", dict(manifest.totals), dict(sums.totals)),
+    ):
         text = ", ".join(f"{name} {value}" for name, value in got.items() if isinstance(value, int))
         yield Check(path.name, what, claim == got, text + _expected(got, claim))
 
@@ -215,4 +250,10 @@ def _receipt(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Ch
     except (OSError, FilesyncError):
         yield Check(name, "manifest", None, "not compared; the manifest is not beside it")
         return
-    yield Check(name, "manifest", digest == receipt.manifest_sha256, f"sha256 {receipt.manifest_sha256}" + ("" if digest == receipt.manifest_sha256 else f"; the one beside it has {digest}"))
+    yield Check(
+        name,
+        "manifest",
+        digest == receipt.manifest_sha256,
+        f"sha256 {receipt.manifest_sha256}"
+        + ("" if digest == receipt.manifest_sha256 else f"; the one beside it has {digest}"),
+    )

@@ -6,7 +6,7 @@ For people only. What programs read (`--json`) keeps ISO dates, exact bytes and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 from filesync.protocol.identity import BatchName, parse_file_name
 
@@ -83,7 +83,7 @@ def age(text: str | None, now: datetime) -> str:
     except ValueError:
         return f"at {text}"
     if then.tzinfo is None:
-        then = then.replace(tzinfo=timezone.utc)
+        then = then.replace(tzinfo=UTC)
     seconds = (now - then).total_seconds()
     if seconds < -120:
         return f"at {moment(text)}, which lies in the future: check the clock"
@@ -101,11 +101,11 @@ def batch(name: BatchName) -> str:
 def named(text: str) -> str:
     """A batch stem or file name in words, with its number; any other name as it is."""
     parsed = _parse(text)
-    return text if parsed is None else f"{batch(parsed)} (no. {number(parsed.id.seq)} of {parsed.id.feed.origin})"
+    return text if parsed is None else f"{batch(parsed)} (no. {parsed.id.seq} of {parsed.id.feed.origin})"
 
 
 def _parse(text: str) -> BatchName | None:
-    if (file := parse_file_name(text.split("~")[0])) is not None:
+    if (file := parse_file_name(text.split("~", maxsplit=1)[0])) is not None:
         return file.batch
     try:
         return BatchName.parse(text.removesuffix(".rows.jsonl"))
@@ -132,7 +132,12 @@ def numbers(values: tuple[int, ...]) -> str:
             spans[-1][1] = value
         else:
             spans.append([value, value])
-    texts = [number(a) if a == b else f"{number(a)}-{number(b)}" for a, b in spans]
+    texts = [span(first, last) for first, last in spans]
     if len(texts) > 8:
         return f"{', '.join(texts[:8])} and {len(texts) - 8} more"
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+
+
+def span(first: int, last: int) -> str:
+    """Numbers of tickets and batches, which are names: no dots in them."""
+    return str(first) if first == last else f"{first}-{last}"

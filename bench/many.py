@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bench import bare, rows, sites
 from bench.clock import Case, rounds, say, scratch, settle_disk
 from bench.figures import Line, Part, Sizes, rate
-from filesync import Station
+from filesync.exchange.station import Station
 from filesync.protocol.identity import Format
 
 if TYPE_CHECKING:

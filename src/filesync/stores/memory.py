@@ -205,7 +205,8 @@ def _write(db: Database, memory_id: int, entries: Entries) -> None:
     bucket = _bucket(entries["key"][:, 0])
     starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
     offsets = np.r_[starts, len(entries)].astype(np.int32) * np.int32(_ENTRY.itemsize)
-    data = pa.py_buffer(entries.tobytes())
+    # numpy joins big-endian records into native ones: what is stored is always _ENTRY.
+    data = pa.py_buffer(entries.astype(_ENTRY, copy=False).tobytes())
     blobs = pa.Array.from_buffers(pa.binary(), len(starts), [None, pa.py_buffer(offsets.tobytes()), data])
     rows = pa.record_batch([pa.array(bucket[starts] + memory_id * BUCKETS), blobs], ["bucket_id", "entries"])
     db.run_each(QUERIES["write_bucket"], rows)

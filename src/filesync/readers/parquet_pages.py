@@ -130,7 +130,7 @@ def _columns(group: Structure, leaves: int, size: int) -> Iterator[_Column]:
         start, dictionary, length, values = (_number(data, field) for field in (9, 11, 7, 5))
         if 0 < dictionary < start:
             start = dictionary
-        if not (0 < start <= size and 0 <= length <= size - start):
+        if not (0 <= start <= size and 0 <= length <= size - start):
             _refuse(
                 f"pages inside the file of {size} bytes", f"column {number} at {start} with {length} bytes"
             )

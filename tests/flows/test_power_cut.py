@@ -139,4 +139,5 @@ def test_the_store_opens_after_a_kill_in_the_middle_of_a_transaction(pair: Netwo
         tx.next_batch_id()
         raise PowerCutError
     pair.close()
-    assert Station.open(pair.root / "matriz").status().feeds == ()
+    with Station.open(pair.root / "matriz") as station:
+        assert station.status().feeds == ()

@@ -54,7 +54,7 @@ def _expected(retail: pa.Table) -> Figures:
     centavos = pc.round(exact, 0, round_mode="half_to_even").cast(pa.int64())
     flat = pa.table({
         "site": pa.array([sites[country] for country in retail["Country"].to_pylist()]),
-        "day": pc.utf8_slice_codeunits(retail["source_file"], 0, 10),
+        "day": pc.utf8_slice_codeunits(retail["source_file"].cast(pa.string()), 0, 10),
         "quantity": retail["Quantity"].cast(pa.int64()),
         "centavos": centavos,
     })  # fmt: skip

@@ -118,11 +118,11 @@ def test_documents_that_break_the_contract_are_not_sealed_and_the_others_are(pai
     wrong = {**sold[4], "total_centavos": sold[4]["total_centavos"] + 1}
     foreign = {**sold[5], "origem": "caixa-99"}
     report = pair["caixa-01"].seal("vendas", table([*sold[:4], wrong, foreign, *sold[6:], sold[9]]))
-    assert report.refused == 3
+    assert report.refused == 4, "of two documents with one key nobody can say which is meant"
     assert {problem.code for problem in report.problems} >= {"foreign-origem", "duplicate-key"}
-    assert [batch.documents for batch in report.sealed] == [8]
+    assert [batch.documents for batch in report.sealed] == [7]
     put_right = pair["caixa-01"].seal("vendas", table(sold))
-    assert [batch.documents for batch in put_right.sealed] == [2], "what was refused is owed, and found when it is right"
+    assert [batch.documents for batch in put_right.sealed] == [3], "what was refused is owed, and found when it is right"
 
 
 def test_cadastros_go_to_every_caixa_as_one_snapshot_and_absent_rows_become_inactive(network: Network) -> None:

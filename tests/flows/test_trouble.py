@@ -243,12 +243,12 @@ def test_bad_rows_are_kept_with_their_errors_and_the_good_documents_applied(pair
     report = pair["matriz"].turn().imported
     assert [batch.verdict for batch in report.applied] == [Verdict.PARTIAL]
     assert report.applied[0].documents == 8
-    assert [problem.row for problem in report.applied[0].problems] == [3, 7]
+    assert {problem.row for problem in report.applied[0].problems} == {3, 7}
     kept = pair.root / "matriz" / "quarantine" / "caixa-01" / f"{sealed[0].name}.rows.jsonl"
     assert [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] == [wrong[3], wrong[7]]
     answered = pair["caixa-01"].turn().imported
     assert len(answered.rejected_by_peer) == 1
-    assert pair["caixa-01"].seal("vendas", table(wrong[:7])).unchanged == 6, "what was refused is not sent again as it is"
+    assert pair["caixa-01"].seal("vendas", table(wrong[:7])).unchanged == 7, "what was refused is not sent again as it is"
     corrected = pair["caixa-01"].seal("vendas", table(sold)).sealed
     assert [batch.documents for batch in corrected] == [2]
     pair.until_quiet("caixa-01", "matriz")

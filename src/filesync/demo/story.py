@@ -74,7 +74,9 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Every sale is at the matriz exactly once, and every batch is settled."""
-        return not self.open_deliveries and all(row.difference == 0 and row.documents == row.applied for row in self.rows)
+        return not self.open_deliveries and all(
+            row.difference == 0 and row.documents == row.applied for row in self.rows
+        )
 
 
 Tell = Callable[[Scene], None]
@@ -97,11 +99,15 @@ def _prepare(directory: Path) -> None:
     marker = directory / ".filesync-demo"
     if directory.exists() and any(directory.iterdir()):
         if not marker.exists():
-            raise ConfigError("not-empty", f"{directory} is not empty and not an earlier demo; name another folder")
+            raise ConfigError(
+                "not-empty", f"{directory} is not empty and not an earlier demo; name another folder"
+            )
         for name in (*SITES, "relay", "held-up"):
             shutil.rmtree(directory / name, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
-    marker.write_text("made by `filesync demo`; the next demo in this folder replaces its sites\n", encoding="utf-8")
+    marker.write_text(
+        "made by `filesync demo`; the next demo in this folder replaces its sites\n", encoding="utf-8"
+    )
 
 
 class _Story:
@@ -130,7 +136,12 @@ class _Story:
         self._append("caixa-01", _SOURCE_JSONL.format(format="parquet", documents=140))
         self._append("caixa-02", _SOURCE_CSV)
         self._append("posto-centro", _SOURCE_JSONL.format(format="parquet", documents=100))
-        self.tell(Scene("plain", "caixa-01 reaches the matriz' folder; the matriz reaches caixa-02's; posto-centro and the matriz meet at a relay"))
+        self.tell(
+            Scene(
+                "plain",
+                "caixa-01 reaches the matriz' folder; the matriz reaches caixa-02's; posto-centro and the matriz meet at a relay",
+            )
+        )
 
     def _peer(self, site: str, peer: str, link: str | None = None, *, relay: bool = False) -> None:
         self._append(site, config.render_peer(peer, config.Peer(role=SITES[peer], link=link, relay=relay)))
@@ -150,9 +161,13 @@ class _Story:
         self.tell(Scene("chapter", f"{self.day:%d/%m/%Y}: each sells a day"))
         for site, count in SALES.items():
             self.sold[site] = sales_of_day(site, SITES[site], self.day, seed=self.seed, count=count)
-            self.tell(Scene("plain", f"{site}: {count} sales, {_money(_total(self.sold[site]))}", self._drop(site)))
+            self.tell(
+                Scene("plain", f"{site}: {count} sales, {_money(_total(self.sold[site]))}", self._drop(site))
+            )
         wrong = [dict(sale) for sale in self.sold["caixa-02"]]
-        spoiled = [place for place, sale in enumerate(wrong) if sale["situacao"] == "concluida" and sale.get("itens")][5 : 5 + BAD_SALES]
+        spoiled = [
+            place for place, sale in enumerate(wrong) if sale["situacao"] == "concluida" and sale.get("itens")
+        ][5 : 5 + BAD_SALES]
         for place in spoiled:
             wrong[place] = {**wrong[place], "total_centavos": wrong[place]["total_centavos"] + 1000}
         self._leave("caixa-01", self.sold["caixa-01"])
@@ -180,14 +195,31 @@ class _Story:
         for site in SALES:
             report = self._turn(site)
             batches = [batch for export in report.exported for batch in export.sealed]
-            self.tell(Scene("plain", f"{site} sealed {len(batches)} batches, {sum(b.payload_bytes for b in batches) / 1024:.0f} KiB"))
+            self.tell(
+                Scene(
+                    "plain",
+                    f"{site} sealed {len(batches)} batches, {sum(b.payload_bytes for b in batches) / 1024:.0f} KiB",
+                )
+            )
         damaged = self._damage()
         self.tell(Scene("trouble", f"damaged: one byte of {damaged.name} changes on the way", damaged))
         self._hold_up()
-        self.tell(Scene("trouble", "out of order: the posto's first batch is held up, its later ones arrive", self.dir / "held-up"))
+        self.tell(
+            Scene(
+                "trouble",
+                "out of order: the posto's first batch is held up, its later ones arrive",
+                self.dir / "held-up",
+            )
+        )
         report = self._turn("matriz")
         for held in report.imported.set_aside:
-            self.tell(Scene("plain", f"the matriz sets aside {held.name} ({held.code}): {held.message}", self.dir / "matriz" / "quarantine" / held.peer))
+            self.tell(
+                Scene(
+                    "plain",
+                    f"the matriz sets aside {held.name} ({held.code}): {held.message}",
+                    self.dir / "matriz" / "quarantine" / held.peer,
+                )
+            )
         for held in report.imported.waiting:
             self.tell(Scene("plain", f"the matriz waits with {held.name} ({held.code})"))
 
@@ -215,10 +247,17 @@ class _Story:
             parsed = parse_file_name(path.name)
             if parsed is not None and parsed.kind is not FileKind.RECEIPT:
                 shutil.copy(path, self.dir / "matriz" / "inbox" / "caixa-02" / path.name)
-        self.tell(Scene("trouble", f"twice: {first.name.removesuffix('.manifest.json')} arrives a second time"))
+        self.tell(
+            Scene("trouble", f"twice: {first.name.removesuffix('.manifest.json')} arrives a second time")
+        )
         report = self._turn("matriz")
         for name in report.imported.replayed:
-            self.tell(Scene("cured", f"the matriz knows {name} and answers with the same receipt; nothing is counted twice"))
+            self.tell(
+                Scene(
+                    "cured",
+                    f"the matriz knows {name} and answers with the same receipt; nothing is counted twice",
+                )
+            )
 
     # ------------------------------------------------------------------------------------------------ cures
 
@@ -229,9 +268,17 @@ class _Story:
             path.rename(self.dir / "relay" / "matriz" / "inbox" / "posto-centro" / path.name)
         (self.dir / "held-up").rmdir()
         self.tell(Scene("cured", "the posto's first batch arrives; the ones that waited for it follow"))
-        self.tell(Scene("cured", "caixa-01 has no receipt for its damaged batch, and ships the same file again"))
+        self.tell(
+            Scene("cured", "caixa-01 has no receipt for its damaged batch, and ships the same file again")
+        )
         self._leave("caixa-02", self.sold["caixa-02"])
-        self.tell(Scene("cured", f"caixa-02 corrects its {BAD_SALES} wrong sales; only these are sealed again", self._drop("caixa-02")))
+        self.tell(
+            Scene(
+                "cured",
+                f"caixa-02 corrects its {BAD_SALES} wrong sales; only these are sealed again",
+                self._drop("caixa-02"),
+            )
+        )
         for _ in range(ROUNDS_MAX):
             reports = [self._turn(site) for site in ("caixa-01", "caixa-02", "posto-centro", "matriz")]
             if all(report.quiet for report in reports):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ from filesync.exchange.reports import AppliedBatch
 from filesync.protocol.envelope import canonical
 from filesync.protocol.identity import Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
-from filesync.readers import read_many, read_payload
-from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
+from filesync.readers.payload import Chunk, read_many, read_payload
 from filesync.stores.sqlite import Tx
+from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
 
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
 BAD_DOCUMENTS_MAX = 10_000
@@ -143,7 +143,7 @@ def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict
 def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
     """One batch, however large, however wrong."""
     manifest, contract = ready.verified.manifest, ready.contract
-    outcome = _Outcome(TotalsSum(contract))
+    outcome = _Outcome(contract.totals_sum())
     with ctx.store.transaction() as tx:
         batch_id = tx.next_batch_id()
         start = tx.savepoint()
@@ -166,17 +166,23 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             verdict, rows, totals = Verdict.REJECTED, {}, {}
             problems = err.problems if isinstance(err, _BrokenBatchError) else (Problem(err.code, err.message),)
         if verdict is Verdict.PARTIAL:
-            summary = Problem("partial", f"{outcome.bad} of {manifest.rows[contract.dataset]} documents were not applied; the others were")
-            quarantine.set_aside_rows(ctx, ready.verified.peer, ready.verified.stem, outcome.bad_lines, summary, problems)
+            quarantine.set_aside_rows(ctx, ready.verified.peer, ready.verified.stem, outcome.bad_lines, _summary(ready, outcome), problems)
         record = _decide(ctx, ready, batch_id, verdict, rows, totals, problems)
         tx.record_incoming([record])
+    if verdict is Verdict.PARTIAL:
+        quarantine.audit(ctx, ready.verified.peer, ready.verified.stem + quarantine.ROWS_SUFFIX, _summary(ready, outcome))
     return AppliedBatch(ready.verified.stem, verdict, record.documents, problems)
+
+
+def _summary(ready: Ready, outcome: _Outcome) -> Problem:
+    documents = ready.verified.manifest.rows[ready.contract.dataset]
+    return Problem("partial", f"{outcome.bad} of {documents} documents were not applied; the others were")
 
 
 def _merge(ctx: Context, tx: Tx, ready: Ready, batch_id: int) -> _Outcome:
     """Some keys are held already: stage everything, then decide per key."""
     manifest, contract = ready.verified.manifest, ready.contract
-    outcome = _Outcome(TotalsSum(contract))
+    outcome = _Outcome(contract.totals_sum())
     stage = (contract.flatten(chunk) for chunk in ahead(_good_chunks(ctx, ready, outcome)))
     merged = tx.merge(contract, stage, batch_id, RowOrder(manifest.id.feed, manifest.id.epoch))
     if merged.duplicate_count:
@@ -199,8 +205,8 @@ def _without_conflicts(ctx: Context, ready: Ready, conflicts: np.ndarray[Any, An
     ]  # fmt: skip
     if contract.on_bad_rows is OnBadRows.REJECT:
         raise _BrokenBatchError(named)
-    outcome = _Outcome(TotalsSum(contract))
-    seen = _Outcome(TotalsSum(contract))
+    outcome = _Outcome(contract.totals_sum())
+    seen = _Outcome(contract.totals_sum())
     first = 0
     for chunk in _good_chunks(ctx, ready, seen):
         rows = np.arange(first, first + chunk.num_rows)
@@ -220,18 +226,16 @@ def _good_chunks(ctx: Context, ready: Ready, outcome: _Outcome) -> Iterator[pa.T
     At the end the whole is compared with what the manifest claims. Raises `RejectedError` when the batch must be rejected whole.
     """
     manifest, contract = ready.verified.manifest, ready.contract
-    claimed = TotalsSum(contract)
+    claimed = contract.totals_sum()
     malformed = 0
-    source = ready.payload if ready.data is None else ready.data
-    first = 0
+    documents = manifest.rows.get(contract.dataset, 0)
     for part in read_payload(
-        source, manifest.format, contract, chunk_rows=ctx.settings.limits.chunk_documents, rows_max=manifest.rows.get(contract.dataset, 0)
+        ready.payload, manifest.format, contract, chunk_rows=ctx.settings.limits.chunk_documents, rows_max=documents
     ):
         claimed.add(part.table)
-        malformed += len(part.malformed)
+        malformed += len(part.malformed_rows)
         outcome.refuse(part.malformed, len(part.malformed_rows), [text for _, text in part.malformed_rows])
-        good = _checked(ctx, ready, part.table, first, outcome)
-        first += part.table.num_rows
+        good = _checked(ctx, ready, part, outcome)
         if outcome.bad > BAD_DOCUMENTS_MAX:
             raise _BrokenBatchError(outcome.problems)
         if not (outcome.bad and contract.on_bad_rows is OnBadRows.REJECT):
@@ -239,25 +243,29 @@ def _good_chunks(ctx: Context, ready: Ready, outcome: _Outcome) -> Iterator[pa.T
             yield good
     if outcome.bad and contract.on_bad_rows is OnBadRows.REJECT:
         raise _BrokenBatchError(outcome.problems)
-    if not malformed and (claimed.rows != dict(manifest.rows) or claimed.totals != manifest.totals):
+    if malformed:  # what those lines would have added up to cannot be known; that they were all counted can
+        if claimed.rows[contract.dataset] + malformed != documents:
+            raise _BrokenBatchError([_mismatch(ready, claimed)])
+    elif claimed.rows != dict(manifest.rows) or claimed.totals != manifest.totals:
         raise _BrokenBatchError([_mismatch(ready, claimed)])
 
 
-def _checked(ctx: Context, ready: Ready, table: pa.Table, first: int, outcome: _Outcome) -> pa.Table:
-    contract = ready.contract
+def _checked(ctx: Context, ready: Ready, part: Chunk, outcome: _Outcome) -> pa.Table:
+    contract, table = ready.contract, part.table
     findings = contract.validate(table)
     bad = None
     if not findings.ok:
         bad = findings.bad
-        outcome.problems.extend(findings.problems(PROBLEMS_MAX, offset=first)[: PROBLEMS_MAX - len(outcome.problems)])
+        named = findings.problems(PROBLEMS_MAX)
+        outcome.refuse([replace(p, row=None if p.row is None else part.rows[p.row]) for p in named], 0, [])
     if not _may_relay(ctx, ready):
         origin = ready.verified.manifest.id.feed.origin
         foreign = pc.fill_null(pc.not_equal(table.column("origem"), origin), fill_value=True).combine_chunks()
         if pc.any(foreign).as_py():
             bad = foreign if bad is None else pc.or_(bad, foreign)
-            row = first + int(np.flatnonzero(np.asarray(foreign))[0])
-            message = f"origem: expected {origin!r}, got {table.column('origem')[row - first].as_py()!r}; a site sends its own rows only"
-            outcome.refuse([Problem("foreign-origem", message, contract.dataset, row, "/origem")], 0, [])
+            place = int(np.flatnonzero(np.asarray(foreign))[0])
+            message = f"origem: expected {origin!r}, got {table.column('origem')[place].as_py()!r}; a site sends its own rows only"
+            outcome.refuse([Problem("foreign-origem", message, contract.dataset, part.rows[place], "/origem")], 0, [])
     if bad is None:
         return table
     refused = table.filter(bad)

@@ -47,6 +47,7 @@ def import_all(ctx: Context, report: ImportReport) -> None:
     waiting: list[Ready] = []
     for listing in listings:
         known_numbers(ctx, standings, listing)
+        _put_away_orphans(ctx, listing)
         for ready in _ready(ctx, listing, standings, report):
             waiting.append(ready)
             full = sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
@@ -148,7 +149,7 @@ def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int)
         for ready in group:
             if decided[ready.verified.stem].verdict is Verdict.REJECTED:
                 problems = decided[ready.verified.stem].problems
-                files = [p for p in (ready.payload.parent / ready.verified.manifest.name.manifest, ready.payload) if p.exists()]
+                files = [p for p in (ready.payload, ready.payload.parent / ready.verified.manifest.name.manifest) if p.exists()]
                 quarantine.set_aside(
                     ctx, ready.verified.peer, ready.verified.stem, files, problems[0], problems=problems, retryable=False
                 )
@@ -172,13 +173,13 @@ def _kind(ready: Ready) -> tuple[str, object]:
 
 
 def _archive(ctx: Context, readies: Iterable[Ready]) -> None:
-    """Move applied batches out of the inbox; the manifest first, so that no manifest is left without its payload."""
+    """Move applied batches out of the inbox; the manifest last, so that after a crash it is still there to be known again."""
     moves = []
     for ready in readies:
         manifest = ready.verified.manifest
         target = ctx.folders.archive(manifest.business_date)
         inbox = ready.payload.parent
-        moves += [(inbox / manifest.name.manifest, target, manifest.name.manifest), (ready.payload, target, manifest.payload_file)]
+        moves += [(ready.payload, target, manifest.payload_file), (inbox / manifest.name.manifest, target, manifest.name.manifest)]
     durable.move_many(moves)
 
 
@@ -201,7 +202,7 @@ def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportRe
     if stored is not None and stored.receipt is not None:
         durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
     report.replayed.append(verified.stem)
-    names = [name for name in (verified.manifest.name.manifest, verified.manifest.payload_file) if name in listing.sizes]
+    names = [name for name in (verified.manifest.payload_file, verified.manifest.name.manifest) if name in listing.sizes]
     if stored is not None and stored.verdict is Verdict.REJECTED and stored.receipt is not None:
         problems = Receipt.from_signed(json.loads(stored.receipt)).problems
         files = [listing.folder / name for name in names]
@@ -209,6 +210,13 @@ def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportRe
         return
     for name in names:
         _put_away(listing.folder / name, ctx.folders.archive(verified.manifest.business_date))
+
+
+def _put_away_orphans(ctx: Context, listing: Listing) -> None:
+    """A payload whose batch was decided here: a late second copy, whose manifest was put away before it came."""
+    orphans = {name.rsplit(".", 1)[0]: name for name in listing.orphans()}
+    for stem in ctx.store.answered(orphans) if orphans else ():
+        _put_away(listing.folder / orphans[stem], ctx.folders.archive(BatchName.parse(stem).business_date))
 
 
 def _put_away(path: Path, target: Path) -> None:
@@ -242,7 +250,7 @@ def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, re
         stored = ctx.store.receipt_of(verified.stem)
         if stored is not None and stored.receipt is not None and stored.manifest_sha256 == verified.sha256:
             durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
-    files = [name for name in (manifest.name.manifest, manifest.payload_file) if name in listing.sizes]
+    files = [name for name in (manifest.payload_file, manifest.name.manifest) if name in listing.sizes]
     _set_aside(ctx, listing, verified.stem, files, problem, report)
 
 

@@ -17,14 +17,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filesync.config import RELAYS_BY_ROLE
-from filesync.contracts import Contract, Gap, TotalsSum
+from filesync.contracts import Contract, TotalsSum
 from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.context import SOFTWARE, Context
@@ -223,7 +222,7 @@ def _write(
     first = next(pieces)
     head = store.head(contract.dataset, order.audience)
     seq = 1 if head is None else head.seq + 1
-    sealing = _Sealing(TotalsSum(contract))
+    sealing = _Sealing(contract.totals_sum())
     outbox = ctx.folders.outbox(recipients[0])
     temporary = durable.partial_path(outbox, f"{contract.dataset}.{order.audience}.{seq}.sealing")
     temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -260,10 +259,3 @@ def publish_manifests(ctx: Context, manifests: Iterable[tuple[Manifest, dict[str
     files = [(manifest.name.manifest, encode(signed, ctx.settings.key)) for manifest, signed in manifests]
     durable.publish_many([(ctx.folders.outbox(peer), name, data) for peer in recipients for name, data in files])
 
-
-def payload_path(ctx: Context, recipient: str, manifest: Manifest) -> Path:
-    """Where a sealed payload waits for one recipient."""
-    return ctx.folders.outbox(recipient) / manifest.payload_file
-
-
-__all__ = ["Gap", "Order", "payload_path", "publish_manifests", "seal"]

@@ -7,6 +7,7 @@ lies in quarantine without its reason; a reason whose file did not follow is ove
 
 from __future__ import annotations
 
+import filecmp
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,20 +47,30 @@ def set_aside(
     """Move `files` into the peer's quarantine under one case called `name`."""
     folder = ctx.folders.quarantine(peer)
     moves = [(path, folder, _free_name(folder, path)) for path in files]
-    _write(ctx, peer, name, [target for _, _, target in moves], problem, problems, retryable)
+    if _write(ctx, peer, name, [target for _, _, target in moves], problem, problems, retryable):
+        audit(ctx, peer, name, problem)
     durable.move_many(moves)
 
 
 def set_aside_rows(ctx: Context, peer: str, batch: str, documents: Sequence[str], problem: Problem, problems: Sequence[Problem]) -> None:
-    """Keep refused documents of a batch (one JSON line each) beside their errors; the batch itself is decided."""
+    """Keep refused documents of a batch (one JSON line each) beside their errors; the batch itself is decided.
+
+    Called inside the transaction that decides it, so that no commit is without its files; the audit follows (`audit`).
+    """
     name = batch + ROWS_SUFFIX
     durable.publish(ctx.folders.quarantine(peer), name, "".join(f"{line}\n" for line in documents).encode())
     _write(ctx, peer, name, [name], problem, problems, retryable=False)
 
 
+def audit(ctx: Context, peer: str, name: str, problem: Problem) -> None:
+    """Record in the ledger that something was set aside."""
+    ctx.store.record_problem(ctx.now(), name, peer, problem.code, problem.message)
+
+
 def note(ctx: Context, peer: str, name: str, problem: Problem, problems: Sequence[Problem] = ()) -> None:
     """A case without a file of its own (a dropped file stays where it is: reading never changes a source)."""
-    _write(ctx, peer, name, [], problem, problems, retryable=False)
+    if _write(ctx, peer, name, [], problem, problems, retryable=False):
+        audit(ctx, peer, name, problem)
 
 
 def resolve_note(ctx: Context, peer: str, name: str) -> None:
@@ -129,7 +140,8 @@ def discard(ctx: Context, case: Case, reason: str) -> Path:
 
 def _write(
     ctx: Context, peer: str, name: str, files: Sequence[str], problem: Problem, problems: Sequence[Problem], retryable: bool
-) -> None:
+) -> bool:
+    """Write a case's reason; whether it is a new case."""
     folder = ctx.folders.quarantine(peer)
     path = folder / (name + SUFFIX)
     times, earlier = 1, []
@@ -143,8 +155,7 @@ def _write(
         "files": sorted({*earlier, *files}), "retryable": retryable, "problems": [p.to_signed() for p in (problems or [problem])],
     }  # fmt: skip
     durable.publish(folder, name + SUFFIX, (json.dumps(case, indent=2, ensure_ascii=False) + "\n").encode())
-    if times == 1:
-        ctx.store.record_problem(ctx.now(), name, peer, problem.code, problem.message)
+    return times == 1
 
 
 def _free_name(folder: Path, path: Path) -> str:
@@ -152,7 +163,7 @@ def _free_name(folder: Path, path: Path) -> str:
     for copy in range(1, COPIES_MAX + 1):
         name = path.name if copy == 1 else f"{path.name}~{copy}"
         try:
-            if (folder / name).stat().st_size == path.stat().st_size and (folder / name).read_bytes() == path.read_bytes():
+            if filecmp.cmp(folder / name, path, shallow=False):
                 return name
         except FileNotFoundError:
             return name

@@ -14,14 +14,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from filesync.config import Peer
 from filesync.errors import TransportError
 from filesync.exchange.context import Context
 from filesync.exchange.reports import ExchangeReport, Progress
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
-from filesync.transports.folder import FolderTransport, RemoteFile
+from filesync.transports.files import RemoteFile
+from filesync.transports.folder import FolderTransport
 from filesync.writers import durable
+
+#: Batches whose payloads travel before their manifests do: few enough to resume well, many enough to share folder syncs.
+WAVE = 64
 
 
 def fetch_all(ctx: Context, report: ExchangeReport, only: str | None = None) -> None:
@@ -65,26 +70,22 @@ def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
         return 0
     folder = _mailbox(peer, name, ctx.me)
     there = {file.name: file.size for file in link.list(folder)}
+    receipts = [file for file in waiting if file.kind is FileKind.RECEIPT]
+    moved = sum(link.put_many([(outbox / str(file), folder, str(file)) for file in receipts]))
+    durable.move_many([(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in receipts])
     patient = _patience(ctx, name, peer) if peer.relay else frozenset()
-    manifests = {file.batch.stem for file in waiting if file.kind is FileKind.MANIFEST}
-    moved, shipped = 0, []
-    for number, file in enumerate(waiting):
-        path = outbox / str(file)
-        if file.kind is FileKind.RECEIPT:
-            link.put(path, folder, str(file))
-            durable.move(path, ctx.folders.archive(file.batch.business_date), str(file))
-            moved += 1
-            continue
-        if file.batch.stem in patient or file.batch.stem not in manifests:
-            continue
-        if there.get(str(file)) != path.stat().st_size:
-            link.put(path, folder, str(file))
-            moved += 1
-        if file.kind is FileKind.MANIFEST:
-            shipped.append((file.batch.stem, name))
-        ctx.observe(Progress("ship", number + 1, len(waiting), "files"))
-    if moved and shipped:
-        ctx.store.mark_shipped(shipped, ctx.now())
+    manifests = [file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in patient]
+    payloads = {file.batch.stem: file for file in waiting if file.kind is FileKind.PAYLOAD}
+    for start in range(0, len(manifests), WAVE):
+        wave = manifests[start : start + WAVE]
+        fresh = 0
+        for files in ([payloads[file.batch.stem] for file in wave if file.batch.stem in payloads], wave):
+            missing = [file for file in files if there.get(str(file)) != (outbox / str(file)).stat().st_size]
+            fresh += sum(link.put_many([(outbox / str(file), folder, str(file)) for file in missing]))
+        if fresh:
+            ctx.store.mark_shipped([(file.batch.stem, name) for file in wave], ctx.now())
+        moved += fresh
+        ctx.observe(Progress("ship", start + len(wave), len(manifests), "batches"))
     return moved
 
 
@@ -106,32 +107,31 @@ def _fetch(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
     there = {file.name: file for file in link.list(folder)}
     files = _sorted(parsed for file in there.values() if (parsed := parse_file_name(file.name)) is not None)
     manifests = {file.batch.stem for file in files if file.kind is FileKind.MANIFEST}
-    decided = {} if peer.relay else _decided(ctx, manifests)
-    moved = 0
-    for number, file in enumerate(files):
-        remote = there[str(file)]
-        if file.kind is FileKind.RECEIPT:
-            moved += link.get(folder, str(file), inbox)
-            link.remove(folder, str(file))
-        elif file.batch.stem in manifests and file.batch.stem not in decided and not _held(inbox, remote):
-            moved += link.get(folder, str(file), inbox)
-        ctx.observe(Progress("fetch", number + 1, len(files), "files"))
+    decided = set() if peer.relay else ctx.store.answered(manifests)
+    receipts = [str(file) for file in files if file.kind is FileKind.RECEIPT]
+    moved = sum(link.get_many([(folder, file, inbox) for file in receipts]))
+    link.remove_many([(folder, file) for file in receipts])
+    wanted = [
+        file for file in files
+        if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests and file.batch.stem not in decided
+        and not _held(inbox, there[str(file)])
+    ]  # fmt: skip
+    for start in range(0, len(wanted), 2 * WAVE):
+        wave = wanted[start : start + 2 * WAVE]
+        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
+            moved += sum(link.get_many([(folder, str(file), inbox) for file in wave if file.kind is kind]))
+        ctx.observe(Progress("fetch", start + len(wave), len(wanted), "files"))
     if peer.relay:
         # Payload first: a manifest left alone in a mailbox is fetched again and found known; a payload left alone would stay for ever.
-        for file in files:
-            if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests:
-                link.remove(folder, str(file))
+        held = [file for file in files if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests]
+        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
+            link.remove_many([(folder, str(file)) for file in held if file.kind is kind])
     return moved
 
 
-def _decided(ctx: Context, stems: Iterable[str]) -> set[str]:
-    """Batches whose answer the ledger holds: fetching them again would only cost the road."""
-    return ctx.store.answered(stems)
-
-
-def _held(inbox: os.PathLike[str], remote: RemoteFile) -> bool:
+def _held(inbox: Path, remote: RemoteFile) -> bool:
     try:
-        return os.stat(os.path.join(inbox, remote.name)).st_size == remote.size
+        return (inbox / remote.name).stat().st_size == remote.size
     except FileNotFoundError:
         return False
 

@@ -16,6 +16,7 @@ from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
+    from filesync.exchange.context import Context
     from filesync.exchange.quarantine import Case
     from filesync.exchange.status import FeedState, InboxItem, OutboxItem, Status
 
@@ -27,6 +28,7 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     """Where this site stands: what waits and for what, what was set aside, every feed's numbers, and warnings."""
     with at(root, quiet=as_json) as station:
         found = station.status()
+        cured = cured_cases(station.context, found.quarantine)
     if as_json:
         screen.say_json({**screen.jsonable(found), "root": root.absolute(), "waiting": found.waiting})
         return Ending.DONE
@@ -39,7 +41,7 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     _part(
         "Quarantine",
         "quarantine",
-        [case_line(case, found.site, moment) for case in found.quarantine],
+        [case_line(case, found.site, moment, cured=case in cured) for case in found.quarantine],
         style="bold red",
     )
     _feeds(found.feeds)
@@ -126,12 +128,26 @@ def _arrived(folder: Path, name: str) -> str | None:
     return None
 
 
-def case_line(case: Case, site: str, moment: datetime) -> str:
+def case_line(case: Case, site: str, moment: datetime, *, cured: bool = False) -> str:
     """`vendas of 22/11/2026 (no. 3 of caixa-01), from caixa-01: the file was damaged on the way, set aside 2 h ago`."""
     what = advice.of_code(case.code).means or case.message
     origin = "of this site's own export" if case.peer == site else f"from {case.peer}"
     times = f", {wording.number(case.times)} times" if case.times > 1 else ""
-    return f"{wording.named(case.name)}, {origin}: {what}, set aside {wording.age(case.at, moment)}{times}"
+    since = "; a good copy was applied since" if cured else ""
+    return f"{wording.named(case.name)}, {origin}: {what}, set aside {wording.age(case.at, moment)}{times}{since}"
+
+
+def cured_cases(ctx: Context, cases: Sequence[Case]) -> list[Case]:
+    """The cases of copies that were damaged on the way, and whose batch was applied here from another copy."""
+    from filesync.exchange.quarantine import belongs_to
+    from filesync.protocol.receipt import Verdict
+
+    cured = []
+    for case in cases:
+        batch = ctx.store.receipt_of(belongs_to(case.name)) if case.retryable else None
+        if batch is not None and batch.code is None and batch.verdict is not Verdict.REJECTED:
+            cured.append(case)
+    return cured
 
 
 # ------------------------------------------------------------------------------------------------ the parts of status

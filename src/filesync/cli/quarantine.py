@@ -11,7 +11,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
-from filesync.cli.looking import case_line, now
+from filesync.cli.looking import case_line, cured_cases, now
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 
@@ -33,6 +33,7 @@ def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> End
         return None
     with at(root, quiet=as_json) as station:
         status = station.status()
+        cured = cured_cases(station.context, status.quarantine)
     if as_json:
         screen.say_json(status.quarantine)
         return Ending.DONE
@@ -40,10 +41,12 @@ def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> End
         screen.say("Nothing is set aside.")
         return Ending.DONE
     for case in status.quarantine:
-        screen.say(f"{case_line(case, status.site, now())} [{case.name}]")
-    for code in dict.fromkeys(case.code for case in status.quarantine):
+        screen.say(f"{case_line(case, status.site, now(), cured=case in cured)} [{case.name}]")
+    for code in dict.fromkeys(case.code for case in status.quarantine if case not in cured):
         if text := advice.of_code(code).do:
             screen.say(f"  {advice.of_code(code).means or code}: {text}", "dim")
+    if cured:
+        screen.say('  What was cured may go: filesync quarantine discard NAME --reason "cured"', "dim")
     screen.say("Details: filesync quarantine show NAME", "dim")
     return Ending.DONE
 
@@ -56,18 +59,19 @@ def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
         case = quarantine.find(station.context, name)
         site = station.context.me
         folder = station.context.folders.quarantine(case.peer)
+        cured = bool(cured_cases(station.context, [case]))
     if as_json:
         screen.say_json({**screen.jsonable(case), "folder": folder})
         return Ending.DONE
-    screen.say(case_line(case, site, now()), "bold")
+    screen.say(case_line(case, site, now(), cured=cured), "bold")
     known = advice.of_code(case.code)
     screen.say(f"Reason: {case.code}: {case.message}")
     for file in case.files:
         screen.say(f"File: {folder / file}")
     _problems(case)
-    if known.do:
+    if known.do and not cured:
         screen.say(known.do)
-    if case.retryable:
+    if case.retryable and not cured:
         screen.say(f"To try it again: filesync quarantine retry {case.name}")
     screen.say(f'To let go of it: filesync quarantine discard {case.name} --reason "…"')
     return Ending.DONE

@@ -127,9 +127,10 @@ class Watch:
     ...     station.observed(watch).turn()
     """
 
-    def __init__(self, *, quiet: bool, text: str = "working") -> None:
+    def __init__(self, *, quiet: bool, text: str = "working", patience_s: float = PATIENCE_S) -> None:
         self._shown = not quiet and sys.stderr.isatty()
         self._text = text
+        self._patience_s = patience_s
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
@@ -139,7 +140,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         if self._shown:
-            self._timer = threading.Timer(PATIENCE_S, self._start)
+            self._timer = threading.Timer(self._patience_s, self._start)
             self._timer.daemon = True
             self._timer.start()
         return self

@@ -35,7 +35,7 @@ def demo(
 ) -> Ending:
     """A made-up retailer's day: a matriz, two caixas and a posto, four kinds of trouble, and what becomes of them."""
     root = directory.absolute()
-    with screen.Watch(quiet=as_json, text="setting up") as watch:
+    with screen.Watch(quiet=as_json, text="setting up", patience_s=0) as watch:
         from filesync.demo import story
 
         def tell(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 - A document whose types do not fit is named and left out; the others are kept. That is how one bad line of a JSON file
   stays one bad document.
 - 1.0 is the integer 1, as JSON Schema says; `true` is not; an integer beyond 64 bits fits no column.
-- Unknown members are named, not dropped.
+- null is absent. Unknown members are named, not dropped (unless they are null, and so absent).
 
 What is not here: everything that masks can see in a column (masks.py).
 """
@@ -106,7 +106,7 @@ def _document(definition: Definition, document: object) -> dict[str, Any]:
     row: dict[str, Any] = {}
     fields = {field.name: field for field in header.fields}
     for name, value in members.items():
-        if value is None and (name in fields or name in children):
+        if value is None:
             continue
         if name in fields:
             row[name] = _scalar(fields[name], value, (name,))
@@ -124,14 +124,15 @@ def _lines(relation: Relation, value: object) -> Iterator[dict[str, Any] | None]
     for place, line in enumerate(value):
         row: dict[str, Any] = {}
         for name, member in _object(line, (relation.name, place)).items():
+            if member is None:
+                continue
             if name not in fields:
                 raise _Misfit(
                     "additional-properties",
                     (relation.name, place),
                     f"there is no member {shown(name)} in a line of {relation.name}",
                 )
-            if member is not None:
-                row[name] = _scalar(fields[name], member, (relation.name, place, name))
+            row[name] = _scalar(fields[name], member, (relation.name, place, name))
         yield row
 
 

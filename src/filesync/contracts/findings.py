@@ -57,21 +57,16 @@ class Findings:
         places = np.flatnonzero(self._bad)[:limit].tolist()
         for place in places:
             row = self._table.slice(place, 1)
-            lines_left -= sum(
-                len(row.column(child.name)[0].values or ())
+            lines = sum(
+                len(row.column(child.name)[0].values)
                 for child in self._definition.children
                 if row.column(child.name)[0].is_valid
             )
-            if lines_left < 0:
-                found.append(
-                    Problem(
-                        "contract",
-                        "breaks the contract; too many lines to say where",
-                        self._definition.dataset,
-                        place + offset,
-                    )
-                )
+            if lines > lines_left:
+                why = "breaks the contract; too many lines to say where"
+                found.append(Problem("contract", why, self._definition.dataset, place + offset))
                 continue
+            lines_left -= lines
             document = documents(self._definition, row)[0]
             for problem in explain(self._definition, self._schema, document, place + offset):
                 found.append(problem)

@@ -118,10 +118,10 @@ class _Reading:
         if not isinstance(definitions, Mapping):
             self.problems.add("/$defs", "expected an object")
             return
-        used = set(_references(self.schema))
+        used = _used(self.schema, definitions)
         for name, definition in definitions.items():
             pointer = step("/$defs", name)
-            if f"#/$defs/{name}" in used:
+            if name in used:
                 continue
             if (member := self._resolved(definition, pointer)) is None:
                 continue
@@ -384,6 +384,19 @@ class _Reading:
 def storable(text: str) -> bool:
     """Whether every store and file format here can hold `text`: no U+0000, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text if char > "\ud7ff")
+
+
+def _used(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> set[str]:
+    """The definitions that are reached from outside `$defs`."""
+    used: set[str] = set()
+    waiting: list[object] = [value for key, value in schema.items() if key != "$defs"]
+    while waiting:
+        for reference in _references(waiting.pop()):
+            name = reference.removeprefix("#/$defs/")
+            if name in definitions and name not in used:
+                used.add(name)
+                waiting.append(definitions[name])
+    return used
 
 
 def _references(node: object) -> Iterable[str]:

@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from filesync.errors import ConfigError
 from filesync.protocol.receipt import Problem
-from filesync.sources.documents import aside, read_documents
+from filesync.sources.documents import Documents, aside, read_documents
 from filesync.sources.faults import Faults
 from filesync.sources.files import concatenated, read_rows
 from filesync.sources.frame import Cells, Frame, Grouping, Rows, combined
@@ -79,44 +80,42 @@ def read_source(
 
     Raises ConfigError (settings do not fit, no such file), RejectedError (unreadable), TransportError (locked, busy, changing: later).
     """
-    digest = settings.digest(contract.name)
     if settings.kind is Kind.STORE:
         raise ConfigError(
             "source-invalid", "the site's own store is read by the exchange, not as a file or query"
         )
+    digest = settings.digest(contract.name)
+    for label, found in _read(settings, contract, root, site, path):
+        yield Captured(label, found.table, found.lines, digest, found.problems, found.set_aside)
+
+
+def _read(
+    settings: SourceSettings, contract: Contract, root: Path, site: str, path: Path | None
+) -> Iterator[tuple[str, Documents]]:
     if settings.kind is Kind.SQL:
-        yield _read_queries(settings, contract, root, site, digest)
+        yield f"{contract.dataset} query", _read_queries(settings, contract, root, site)
         return
+    mapped = settings.mapped or settings.kind is Kind.CSV
     for file in [root / path] if path is not None else source_files(settings, root):
-        if settings.mapped or settings.kind is Kind.CSV:
-            yield from _read_mapped(settings, contract, file, site, digest)
-        else:
-            for found in read_documents(file, settings, contract, site):
-                yield Captured(file.name, found.table, found.lines, digest, found.problems, found.set_aside)
+        reading = _read_mapped if mapped else read_documents
+        for found in reading(file, settings, contract, site):
+            yield file.name, found
 
 
-def _read_mapped(
-    settings: SourceSettings, contract: Contract, path: Path, site: str, digest: str
-) -> Iterator[Captured]:
+def _read_mapped(path: Path, settings: SourceSettings, contract: Contract, site: str) -> Iterator[Documents]:
     plan: Plan | None = None
     if settings.mapped:
-        plan, problems = make_plan(settings, contract, site)
-        _refuse(problems)
+        plan, wrong = make_plan(settings, contract, site)
+        if wrong:
+            raise ConfigError("source-invalid", "; ".join(wrong))
     needed = () if plan is None else (*plan.columns(), *settings.group_by)
     raws = read_rows(path, settings, needed)
     for raw in iter([concatenated(raws)]) if settings.group_by else raws:
         if plan is None:
             plan = _plan_by_name(settings, contract, path, site, raw.names)
         frame = _frame(settings, plan, path, raw)
-        captured = _documents(
-            plan, contract, settings, {relation.name: frame for relation in (plan.document, *plan.children)}
-        )
-        yield _with_malformed(captured, raw.malformed, contract.dataset, path.name, digest)
-
-
-def _refuse(problems: Sequence[str]) -> None:
-    if problems:
-        raise ConfigError("source-invalid", "; ".join(problems))
+        frames = dict.fromkeys((relation.name for relation in (plan.document, *plan.children)), frame)
+        yield _with_malformed(_formed(plan, contract, settings, frames), raw.malformed, contract.dataset)
 
 
 def _plan_by_name(
@@ -210,9 +209,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names)) if names else "none"
 
 
-def _read_queries(
-    settings: SourceSettings, contract: Contract, root: Path, site: str, digest: str
-) -> Captured:
+def _read_queries(settings: SourceSettings, contract: Contract, root: Path, site: str) -> Documents:
     unknown = settings.queries.keys() - {relation.name for relation in contract.relations}
     if unknown or contract.dataset not in settings.queries:
         known = ", ".join(relation.name for relation in contract.relations)
@@ -225,47 +222,41 @@ def _read_queries(
         settings, contract, site, {name: table.column_names for name, table in tables.items()}
     )
     frames, orphans = query_frames(settings, contract, plan, tables, problems)
-    label = f"{contract.dataset} query"
-    captured = _documents(plan, contract, settings, frames)
-    return Captured(
-        label, captured.table, captured.lines, digest,
-        (*captured.problems, *(problem for problem, _ in orphans)),
-        (*captured.set_aside, *(aside(problem.row or 0, [problem], rows) for problem, rows in orphans)),
-    )  # fmt: skip
+    found = _formed(plan, contract, settings, frames)
+    return replace(
+        found,
+        problems=(*found.problems, *(problem for problem, _ in orphans)),
+        set_aside=(*found.set_aside, *(aside(row["line"], [problem], [row]) for problem, row in orphans)),
+    )
 
 
-def _documents(
+def _formed(
     plan: Plan, contract: Contract, settings: SourceSettings, frames: Mapping[str, Frame]
-) -> Captured:
+) -> Documents:
     """Build, and take the documents with faults out."""
     faults = Faults()
     main = frames[plan.document.name]
-    documents = main.grouping.documents
     table = build(plan, contract, settings.forms, frames, faults)
     lines = main.lines[main.grouping.firsts]
-    bad = faults.documents(documents)
+    bad = faults.documents(main.grouping.documents)
     if not bad.any():
-        return Captured("", table, lines, "")
-    keep = pa.array(~bad)
-    problems: list[Problem] = []
-    set_aside = []
-    sources = list({id(frame): frame for frame in frames.values()}.values())
-    for document, found in faults.problems(main).items():
-        problems += found
-        rows = []
-        for frame in sources:
-            begin, end = frame.grouping.starts[document : document + 2].tolist()
-            rows += [
-                {"line": int(frame.lines[row]), "values": frame.raw(row)}
-                for row in frame.grouping.order[begin:end].tolist()
-            ]
-        set_aside.append(aside(int(lines[document]), found, rows))
-    return Captured("", table.filter(keep), lines[~bad], "", tuple(problems), tuple(set_aside))
+        return Documents(table, lines)
+    rows: dict[int, list[dict[str, Any]]] = {document: [] for document in np.flatnonzero(bad).tolist()}
+    for frame in {id(frame): frame for frame in frames.values()}.values():
+        owners = frame.grouping.document[frame.grouping.order]
+        hit = bad[owners]
+        for owner, row in zip(owners[hit].tolist(), frame.raw(frame.grouping.order[hit]), strict=True):
+            rows[owner].append(row)
+    problems = faults.problems()
+    set_aside = tuple(
+        aside(int(lines[document]), found, rows[document]) for document, found in problems.items()
+    )
+    return Documents(
+        table.filter(pa.array(~bad)), lines[~bad], tuple(chain.from_iterable(problems.values())), set_aside
+    )
 
 
-def _with_malformed(
-    captured: Captured, malformed: Sequence[Malformed], dataset: str, label: str, digest: str
-) -> Captured:
+def _with_malformed(found: Documents, malformed: Sequence[Malformed], dataset: str) -> Documents:
     problems = [
         Problem("line-malformed", f"line {entry.line} {entry.reason}", dataset, entry.line)
         for entry in malformed
@@ -274,11 +265,4 @@ def _with_malformed(
         aside(entry.line, [problem], [{"line": entry.line, "text": entry.text}])
         for entry, problem in zip(malformed, problems, strict=True)
     ]
-    return Captured(
-        label,
-        captured.table,
-        captured.lines,
-        digest,
-        (*captured.problems, *problems),
-        (*captured.set_aside, *rows),
-    )
+    return replace(found, problems=(*found.problems, *problems), set_aside=(*found.set_aside, *rows))

@@ -60,7 +60,7 @@ class Faults:
             bad[documents[documents >= 0]] = True
         return bad
 
-    def problems(self, main: Frame) -> dict[int, list[Problem]]:
+    def problems(self) -> dict[int, list[Problem]]:
         """For each document with faults, what is wrong: one problem per field, at the first line that has it."""
         found: dict[int, dict[tuple[str, str], Problem]] = {}
         for noted in sorted(self._noted, key=lambda noted: noted.weak):

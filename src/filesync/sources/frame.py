@@ -124,9 +124,15 @@ class Frame:
     grouping: Grouping
     unit: str = "line"
 
-    def raw(self, row: int) -> dict[str, Any]:
-        """The row as the source had it, for the quarantine."""
-        return {name: _plain(cells.value(row)) for name, cells in self.columns.items()}
+    def raw(self, rows: Rows) -> list[dict[str, Any]]:
+        """These rows as the source had them, for the quarantine: {"line", "values"}, ready for JSON."""
+        columns = [
+            [_plain(value) for value in cells.column(rows).to_pylist()] for cells in self.columns.values()
+        ]
+        return [
+            {"line": line, "values": dict(zip(self.columns, values, strict=True))}
+            for line, *values in zip(self.lines[rows].tolist(), *columns, strict=True)
+        ]
 
 
 def combined(cells: Sequence[Cells], rows: int) -> tuple[Codes, Rows]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from filesync.errors import ConfigError
 from filesync.protocol.receipt import Problem
 from filesync.sources.forms import Forms, texts
-from filesync.sources.frame import Cells, Codes, Frame, Grouping, combined
+from filesync.sources.frame import Cells, Codes, Frame, Grouping, Rows, combined
 from filesync.sources.rules import Per
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from filesync.sources.plan import Plan
     from filesync.sources.settings import SourceSettings
 
-Orphans = list[tuple[Problem, list[dict[str, Any]]]]
+Orphans = list[tuple[Problem, dict[str, Any]]]
 
 
 def query_frames(
@@ -66,7 +66,7 @@ def query_frames(
             settings.forms, [main[column] for column in join], [cells[name][column] for column in join]
         )
         frames[name] = Frame(cells[name], _numbers(own), Grouping.of(owner, rows), "row")
-        orphans += _orphans(frames[name], name, join, np.flatnonzero(owner < 0).tolist())
+        orphans += _orphans(frames[name], name, join, np.flatnonzero(owner < 0))
     return frames, orphans
 
 
@@ -140,11 +140,12 @@ def _owners(forms: Forms, documents: Sequence[Cells], lines: Sequence[Cells]) ->
     return np.where(complete[rows:], owner[codes[rows:]], -1).astype(np.int32)
 
 
-def _orphans(frame: Frame, child: str, join: tuple[str, ...], rows: Sequence[int]) -> Orphans:
+def _orphans(frame: Frame, child: str, join: tuple[str, ...], rows: Rows) -> Orphans:
     found: Orphans = []
-    for row in rows:
-        key = ", ".join(f"{name} {frame.columns[name].value(row)!r}" for name in join)
-        line = int(frame.lines[row])
-        problem = Problem("line-orphan", f"row {line} of {child}: no one document has {key}", child, line)
-        found.append((problem, [{"line": line, "values": frame.raw(row)}]))
+    for row in frame.raw(rows):
+        key = ", ".join(f"{name} {row['values'][name]!r}" for name in join)
+        line = row["line"]
+        found.append(
+            (Problem("line-orphan", f"row {line} of {child}: no one document has {key}", child, line), row)
+        )
     return found

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +18,9 @@ from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
 from filesync.protocol.signing import PublicKey, SigningKey
 from filesync.sources.settings import SourceSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_NAME = "filesync.toml"
 KEY_NAME = "site_ed25519"
@@ -43,8 +45,12 @@ class _Section(BaseModel):
 class Limits(_Section):
     """Bounds on what is accepted from a peer and on what is held in memory."""
 
-    manifest_bytes_max: int = Field(default=1 << 20, ge=4096, description="larger manifests and receipts are set aside unread")
-    payload_bytes_max: int = Field(default=4 << 30, ge=4096, description="a batch that claims more is rejected")
+    manifest_bytes_max: int = Field(
+        default=1 << 20, ge=4096, description="larger manifests and receipts are set aside unread"
+    )
+    payload_bytes_max: int = Field(
+        default=4 << 30, ge=4096, description="a batch that claims more is rejected"
+    )
     chunk_documents: int = Field(default=65_536, ge=1, description="documents held in memory at a time")
     group_batches_max: int = Field(default=500, ge=1, description="small batches that share one transaction")
 
@@ -58,7 +64,9 @@ class Peer(_Section):
     mailbox: str = "{site}/inbox/{sender}"
     may_send: frozenset[str] | None = None
     relays: frozenset[str] | None = None
-    reship_after_s: int = Field(default=3600, ge=0, description="relay only: ship again when no receipt came for so long")
+    reship_after_s: int = Field(
+        default=3600, ge=0, description="relay only: ship again when no receipt came for so long"
+    )
 
     def sends(self, dataset: str) -> bool:
         """Whether this peer may send batches of `dataset` here."""
@@ -74,7 +82,9 @@ class Dataset(_Section):
 
     to: str | None = None
     format: Format = Format.PARQUET
-    documents_max: int = Field(default=100_000, ge=1, description="larger captures are split into several batches")
+    documents_max: int = Field(
+        default=100_000, ge=1, description="larger captures are split into several batches"
+    )
     source: dict[str, Any] | None = None
 
 
@@ -119,7 +129,9 @@ class Settings:
                 if found:
                     return found
         known = ", ".join([*self.groups, *self.peers]) or "none"
-        raise ConfigError("audience-unknown", f"nobody is called {audience!r} here; known peers and groups: {known}")
+        raise ConfigError(
+            "audience-unknown", f"nobody is called {audience!r} here; known peers and groups: {known}"
+        )
 
     def audience_of(self, dataset: str, to: str | None = None) -> str:
         """Whom a dataset goes to: as asked, as configured, or the one obvious answer for this role."""
@@ -131,9 +143,16 @@ class Settings:
             heads = [name for name, peer in self.peers.items() if peer.role is Role.MATRIZ]
             if len(heads) == 1:
                 return heads[0]
-        elif self.role is Role.MATRIZ and dataset != "vendas" and any(p.role is Role.CAIXA for p in self.peers.values()):
+        elif (
+            self.role is Role.MATRIZ
+            and dataset != "vendas"
+            and any(p.role is Role.CAIXA for p in self.peers.values())
+        ):
             return "caixas"
-        raise ConfigError("audience-missing", f"{dataset} has no recipient: say --to PEER, or set `to` under [datasets.{dataset}]")
+        raise ConfigError(
+            "audience-missing",
+            f"{dataset} has no recipient: say --to PEER, or set `to` under [datasets.{dataset}]",
+        )
 
     def dataset(self, name: str) -> Dataset:
         """Settings of a dataset; defaults where the file says nothing."""
@@ -192,7 +211,9 @@ def _pinned_key(root: Path, peer: str) -> PublicKey | None:
     try:
         return read_public_key(path) if path.exists() else None
     except OSError as err:
-        raise ConfigError("key-unreadable", f"the pinned key of {peer}, {path}, cannot be read: {err}") from err
+        raise ConfigError(
+            "key-unreadable", f"the pinned key of {peer}, {path}, cannot be read: {err}"
+        ) from err
 
 
 def read_public_key(path: Path) -> PublicKey:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
 
 from filesync import config
 from filesync.contracts import Registry
 from filesync.demo.sales import sales_of_day
-from filesync.exchange.reports import TurnReport
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from filesync.exchange.reports import TurnReport
 
 DAY = date(2026, 3, 2)
 
@@ -48,7 +52,16 @@ class Network:
         Station.init(self.root / name, site=name, role=role)
         return self.root / name
 
-    def peer(self, site: str, peer: str, role: Role, link: str | None = None, *, relay: bool = False, pin: bool = True) -> None:
+    def peer(
+        self,
+        site: str,
+        peer: str,
+        role: Role,
+        link: str | None = None,
+        *,
+        relay: bool = False,
+        pin: bool = True,
+    ) -> None:
         """Make `peer` known at `site`."""
         self.configure(site, config.render_peer(peer, config.Peer(role=role, link=link, relay=relay)))
         if pin:
@@ -77,7 +90,7 @@ class Network:
     def until_quiet(self, *sites: str, rounds: int = 12) -> None:
         """Turn all sites until nothing happens; fails when it never gets quiet."""
         for _ in range(rounds):
-            if all([self[site].turn().quiet for site in sites]):
+            if all(self[site].turn().quiet for site in sites):
                 return
         pytest.fail(f"still not quiet after {rounds} rounds")
 
@@ -93,7 +106,9 @@ class Network:
         return sorted(path for path in (self.root / site / "outbox" / peer).glob("*") if path.is_file())
 
     def quarantine(self, site: str, peer: str) -> list[str]:
-        return sorted(path.name for path in (self.root / site / "quarantine" / peer).glob("*") if path.is_file())
+        return sorted(
+            path.name for path in (self.root / site / "quarantine" / peer).glob("*") if path.is_file()
+        )
 
     def codes(self, site: str) -> list[str]:
         return sorted(case.code for case in self[site].status().quarantine)
@@ -140,5 +155,9 @@ def rows(station: Station, dataset: str = "vendas") -> list[dict[str, Any]]:
     """Everything that the site's store holds of a dataset, in key order."""
     contract = Registry.packaged().latest(dataset)
     assert contract is not None
-    found = [document for chunk in station.context.store.read_documents(contract) for document in contract.documents(chunk)]
+    found = [
+        document
+        for chunk in station.context.store.read_documents(contract)
+        for document in contract.documents(chunk)
+    ]
     return sorted(found, key=lambda document: [str(document[name]) for name in contract.key])

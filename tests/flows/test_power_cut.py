@@ -6,9 +6,7 @@ the program catches; both stations are thrown away and opened again, and turn un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from network import Network, rows, sales, table
@@ -17,6 +15,10 @@ from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.stores.sqlite import SqliteStore
 from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class PowerCutError(BaseException):
@@ -91,7 +93,9 @@ def _check(net: Network, message: str) -> None:
         for top in ("inbox", "outbox", "archive"):
             assert list((net.root / site / top / ".partial").glob("*")) == [], message
         archive = net.root / site / "archive"
-        found = [path for path in archive.rglob("*") if path.is_file() and not path.name.endswith(".receipt.json")]
+        found = [
+            path for path in archive.rglob("*") if path.is_file() and not path.name.endswith(".receipt.json")
+        ]
         files[site] = {path.name: path.read_bytes() for path in found}
         assert len(found) == 2 * feed.sealed, message
     assert files["caixa-01"] == files["matriz"], message
@@ -133,11 +137,14 @@ def test_cut_anywhere_the_next_turns_finish_the_job(network: Network, power: Pow
     assert cuts > last
 
 
+def _die_after(_: object) -> None:
+    raise PowerCutError
+
+
 def test_the_store_opens_after_a_kill_in_the_middle_of_a_transaction(pair: Network) -> None:
     store = pair["matriz"].context.store
     with pytest.raises(PowerCutError), store.transaction() as tx:
-        tx.next_batch_id()
-        raise PowerCutError
+        _die_after(tx.next_batch_id())
     pair.close()
     with Station.open(pair.root / "matriz") as station:
         assert station.status().feeds == ()

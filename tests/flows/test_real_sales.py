@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from filesync.contracts import Registry
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAPPING = Path(__file__).resolve().parents[1] / "retail.toml"
 LINES = 541_909
@@ -48,9 +51,14 @@ def _source_section() -> str:
 
 def _expected(retail: pa.Table) -> Figures:
     """Lines, quantities and centavos per site and day, reckoned from the file without any of filesync's code."""
-    sites = {country: re.sub("[^a-z]+", "-", country.lower()) for country in pc.unique(retail["Country"]).to_pylist()}
+    sites = {
+        country: re.sub("[^a-z]+", "-", country.lower())
+        for country in pc.unique(retail["Country"]).to_pylist()
+    }
     price = retail["UnitPrice"].cast(pa.decimal128(18, 6))
-    exact = pc.multiply(pc.multiply(retail["Quantity"].cast(pa.decimal128(12, 0)), price), pa.scalar(100, pa.decimal128(3, 0)))
+    exact = pc.multiply(
+        pc.multiply(retail["Quantity"].cast(pa.decimal128(12, 0)), price), pa.scalar(100, pa.decimal128(3, 0))
+    )
     centavos = pc.round(exact, 0, round_mode="half_to_even").cast(pa.int64())
     flat = pa.table({
         "site": pa.array([sites[country] for country in retail["Country"].to_pylist()]),
@@ -58,9 +66,12 @@ def _expected(retail: pa.Table) -> Figures:
         "quantity": retail["Quantity"].cast(pa.int64()),
         "centavos": centavos,
     })  # fmt: skip
-    sums = flat.group_by(["site", "day"]).aggregate([("quantity", "count"), ("quantity", "sum"), ("centavos", "sum")])
+    sums = flat.group_by(["site", "day"]).aggregate(
+        [("quantity", "count"), ("quantity", "sum"), ("centavos", "sum")]
+    )
     return {
-        (row["site"], row["day"]): (row["quantity_count"], row["quantity_sum"] * 1000, row["centavos_sum"]) for row in sums.to_pylist()
+        (row["site"], row["day"]): (row["quantity_count"], row["quantity_sum"] * 1000, row["centavos_sum"])
+        for row in sums.to_pylist()
     }
 
 
@@ -75,7 +86,9 @@ def _held(matriz: Station) -> Figures:
             "site": chunk["origem"].take(parents), "day": chunk["data_movimento"].cast(pa.string()).take(parents),
             "quantity": items["quantidade_milesimos"], "centavos": items["total_centavos"],
         })  # fmt: skip
-        sums = flat.group_by(["site", "day"]).aggregate([("quantity", "count"), ("quantity", "sum"), ("centavos", "sum")])
+        sums = flat.group_by(["site", "day"]).aggregate(
+            [("quantity", "count"), ("quantity", "sum"), ("centavos", "sum")]
+        )
         for row in sums.to_pylist():
             figures = found.setdefault((row["site"], row["day"]), [0, 0, 0])
             for place, name in enumerate(("quantity_count", "quantity_sum", "centavos_sum")):
@@ -84,7 +97,9 @@ def _held(matriz: Station) -> Figures:
 
 
 @pytest.fixture(scope="module")
-def arrived(retail: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, list[str], Figures]]:
+def arrived(
+    retail: pa.Table, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Network, list[str], Figures]]:
     """38 sites have captured and shipped; the matriz has imported; the receipts have settled."""
     net = Network(tmp_path_factory.mktemp("retail"), clock=FakeClock())
     net.site("matriz", Role.MATRIZ)
@@ -142,13 +157,17 @@ def test_everything_again_changes_nothing(arrived: tuple[Network, list[str], Fig
     assert _held(net["matriz"]) == before == expected
 
 
-def test_a_second_matriz_fed_in_any_order_ends_the_same(arrived: tuple[Network, list[str], Figures], tmp_path: Path) -> None:
+def test_a_second_matriz_fed_in_any_order_ends_the_same(
+    arrived: tuple[Network, list[str], Figures], tmp_path: Path
+) -> None:
     """Shuffled, every third file twice, damaged copies first: portion by portion into an empty matriz."""
     net, sites, expected = arrived
     dice = random.Random(11)
     second = Network(tmp_path / "second", clock=FakeClock())
     second.site("matriz", Role.MATRIZ)
-    second.configure("matriz", "".join(config.render_peer(site, config.Peer(role=Role.CAIXA)) for site in sites))
+    second.configure(
+        "matriz", "".join(config.render_peer(site, config.Peer(role=Role.CAIXA)) for site in sites)
+    )
     pinned = net.root / "matriz" / "keys" / "peers"
     shutil.copytree(pinned, second.root / "matriz" / "keys" / "peers")
     files = list(_archived(net.root / "matriz"))
@@ -157,7 +176,9 @@ def test_a_second_matriz_fed_in_any_order_ends_the_same(arrived: tuple[Network, 
         _deliver(second, files[portion::4] + files[portion::12], dice)
         second["matriz"].import_()
     for _ in range(3):  # what was damaged has no receipt, so its origin ships it again
-        _deliver(second, [path for path in files if not _settled(second, path)], random.Random(0), damaged=0.0)
+        _deliver(
+            second, [path for path in files if not _settled(second, path)], random.Random(0), damaged=0.0
+        )
         second["matriz"].import_()
     assert _held(second["matriz"]) == expected
     assert [item for item in second["matriz"].status().inbox if item.state == "waiting"] == []

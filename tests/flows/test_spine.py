@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from network import DAY, Network, rows, sales, table
@@ -13,6 +13,9 @@ from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.protocol.receipt import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("form", list(Format))
@@ -30,7 +33,9 @@ def test_three_turns_are_a_round_trip(pair: Network, form: Format) -> None:
         assert pair.outbox(site, peer) == []
         archive = pair.root / site / "archive" / f"{DAY:%Y/%m/%d}"
         kinds = sorted(path.name.removeprefix(report.sealed[0].name) for path in archive.iterdir())
-        expected = [f".{form.value}", ".manifest.json"] + ([".matriz.receipt.json"] if site == "caixa-01" else [])
+        expected = [f".{form.value}", ".manifest.json"] + (
+            [".matriz.receipt.json"] if site == "caixa-01" else []
+        )
         assert kinds == sorted(expected)
     assert pair["caixa-01"].turn().quiet
 
@@ -122,10 +127,14 @@ def test_documents_that_break_the_contract_are_not_sealed_and_the_others_are(pai
     assert {problem.code for problem in report.problems} >= {"foreign-origem", "duplicate-key"}
     assert [batch.documents for batch in report.sealed] == [7]
     put_right = pair["caixa-01"].seal("vendas", table(sold))
-    assert [batch.documents for batch in put_right.sealed] == [3], "what was refused is owed, and found when it is right"
+    assert [batch.documents for batch in put_right.sealed] == [3], (
+        "what was refused is owed, and found when it is right"
+    )
 
 
-def test_cadastros_go_to_every_caixa_as_one_snapshot_and_absent_rows_become_inactive(network: Network) -> None:
+def test_cadastros_go_to_every_caixa_as_one_snapshot_and_absent_rows_become_inactive(
+    network: Network,
+) -> None:
     network.site("matriz", Role.MATRIZ)
     for till in ("caixa-01", "caixa-02"):
         network.site(till, Role.CAIXA)
@@ -139,7 +148,9 @@ def test_cadastros_go_to_every_caixa_as_one_snapshot_and_absent_rows_become_inac
     matriz = network["matriz"]
     report = matriz.seal("produtos", table(goods, "produtos"), full=True)
     assert report.sealed[0].recipients == ("caixa-01", "caixa-02")
-    assert matriz.seal("produtos", table(goods[::-1], "produtos"), full=True).sealed == [], "the same snapshot in another order"
+    assert matriz.seal("produtos", table(goods[::-1], "produtos"), full=True).sealed == [], (
+        "the same snapshot in another order"
+    )
     network.turn("matriz", "caixa-01")
     assert matriz.turn().imported.settled == [report.sealed[0].name]
     assert {item.peer for item in matriz.status().outbox} == {"caixa-02"}, "one of two has answered"
@@ -150,7 +161,9 @@ def test_cadastros_go_to_every_caixa_as_one_snapshot_and_absent_rows_become_inac
     held = {row["codigo"]: row["ativo"] for row in rows(network["caixa-01"], "produtos")}
     assert held == {"P1": False, "P2": True, "P3": True, "P4": True, "P5": True}
     back = matriz.seal("produtos", table(goods, "produtos"))
-    assert [batch.documents for batch in back.sealed] == [1], "a product that is back is sent, though it was sent before it went"
+    assert [batch.documents for batch in back.sealed] == [1], (
+        "a product that is back is sent, though it was sent before it went"
+    )
     network.until_quiet("matriz", "caixa-01", "caixa-02")
     assert all(row["ativo"] for row in rows(network["caixa-02"], "produtos"))
 
@@ -193,7 +206,10 @@ def test_dropped_files_are_captured_by_the_turn_and_left_as_they_are(pair: Netwo
     assert [batch.documents for export in report.exported for batch in export.sealed] == [12]
     assert (drop / "dia.jsonl").read_text(encoding="utf-8") == text
     assert pair["caixa-01"].turn().exported[0].documents == 0, "an unchanged file is not read again"
-    (drop / "dia.jsonl").write_text(text + text.splitlines()[0].replace(sold[0]["venda_id"], sold[0]["venda_id"][::-1]) + "\n", encoding="utf-8")
+    (drop / "dia.jsonl").write_text(
+        text + text.splitlines()[0].replace(sold[0]["venda_id"], sold[0]["venda_id"][::-1]) + "\n",
+        encoding="utf-8",
+    )
     later = pair["caixa-01"].turn()
     assert later.exported[0].refused == 1, "a broken line costs nobody else"
     assert pair.codes("caixa-01") == ["bad-rows"]
@@ -203,7 +219,9 @@ def test_dropped_files_are_captured_by_the_turn_and_left_as_they_are(pair: Netwo
 
 
 def test_an_unreadable_source_stops_nothing(pair: Network) -> None:
-    pair.configure("caixa-01", '\n[datasets.vendas.source]\nkind = "parquet"\npath = "drop/vendas/*.parquet"\n')
+    pair.configure(
+        "caixa-01", '\n[datasets.vendas.source]\nkind = "parquet"\npath = "drop/vendas/*.parquet"\n'
+    )
     drop = pair.root / "caixa-01" / "drop" / "vendas"
     drop.mkdir(parents=True)
     (drop / "dia.parquet").write_bytes(b"PAR1 not really")
@@ -222,6 +240,8 @@ def test_two_commands_do_not_work_in_one_folder(pair: Network, monkeypatch: pyte
 
 def test_a_folder_of_another_site_is_refused(pair: Network, tmp_path: Path) -> None:
     text = (pair.root / "caixa-01" / "filesync.toml").read_text(encoding="utf-8")
-    (pair.root / "caixa-01" / "filesync.toml").write_text(text.replace('site = "caixa-01"', 'site = "caixa-07"'), encoding="utf-8")
+    (pair.root / "caixa-01" / "filesync.toml").write_text(
+        text.replace('site = "caixa-01"', 'site = "caixa-07"'), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="caixa-07"):
         Station.open(pair.root / "caixa-01")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from network import DAY, Network, rows, sales, table
 
 from filesync.contracts import Contract, Registry
-from filesync.exchange.reports import SealedBatch
 from filesync.protocol.envelope import decode, encode
 from filesync.protocol.identity import Format, Role
 from filesync.protocol.receipt import Verdict
 from filesync.protocol.signing import SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from filesync.exchange.reports import SealedBatch
 
 
 @pytest.fixture
@@ -48,16 +52,22 @@ def _swap(net: Network, sealed: list[SealedBatch]) -> None:
     shutil.copy(_payload(net, sealed[0]), _payload(net, sealed[1]))
 
 
-PAYLOAD_TROUBLE: dict[str, Callable[[Network, list[SealedBatch]], None]] = {
+PAYLOAD_TROUBLE: dict[str, Callable[[Network, list[SealedBatch]], object]] = {
     "damaged": lambda net, sealed: _flip(_payload(net, sealed[1])),
-    "truncated": lambda net, sealed: _payload(net, sealed[1]).write_bytes(_payload(net, sealed[1]).read_bytes()[:-9]) and None,
-    "oversized": lambda net, sealed: _payload(net, sealed[1]).write_bytes(_payload(net, sealed[1]).read_bytes() + b"more") and None,
+    "truncated": lambda net, sealed: (
+        _payload(net, sealed[1]).write_bytes(_payload(net, sealed[1]).read_bytes()[:-9]) and None
+    ),
+    "oversized": lambda net, sealed: (
+        _payload(net, sealed[1]).write_bytes(_payload(net, sealed[1]).read_bytes() + b"more") and None
+    ),
     "swapped": _swap,
 }
 
 
 @pytest.mark.parametrize("code", PAYLOAD_TROUBLE)
-def test_a_payload_that_is_not_what_was_claimed_is_set_aside_and_shipped_again(arrived: tuple[Network, list[SealedBatch]], code: str) -> None:
+def test_a_payload_that_is_not_what_was_claimed_is_set_aside_and_shipped_again(
+    arrived: tuple[Network, list[SealedBatch]], code: str
+) -> None:
     net, sealed = arrived
     PAYLOAD_TROUBLE[code](net, sealed)
     report = net["matriz"].import_()
@@ -66,13 +76,18 @@ def test_a_payload_that_is_not_what_was_claimed_is_set_aside_and_shipped_again(a
     assert "expected" in report.set_aside[0].message
     assert "got" in report.set_aside[0].message
     assert {held.code for held in report.waiting} == {"hole"}, "the third waits for the second"
-    assert net.quarantine("matriz", "caixa-01") == [f"{sealed[1].name}.parquet", f"{sealed[1].name}.parquet.problem.json"]
+    assert net.quarantine("matriz", "caixa-01") == [
+        f"{sealed[1].name}.parquet",
+        f"{sealed[1].name}.parquet.problem.json",
+    ]
     net.until_quiet("caixa-01", "matriz")
     assert len(rows(net["matriz"])) == 36
     assert net["caixa-01"].status().outbox == ()
 
 
-def test_a_manifest_that_cannot_be_read_is_set_aside_without_an_answer(arrived: tuple[Network, list[SealedBatch]]) -> None:
+def test_a_manifest_that_cannot_be_read_is_set_aside_without_an_answer(
+    arrived: tuple[Network, list[SealedBatch]],
+) -> None:
     net, sealed = arrived
     _manifest(net, sealed[0]).write_bytes(b'{"signed": {"format"')
     report = net["matriz"].import_()
@@ -93,7 +108,9 @@ def test_a_renamed_manifest_is_found_out(arrived: tuple[Network, list[SealedBatc
 
 def test_an_oversized_manifest_is_not_even_read(arrived: tuple[Network, list[SealedBatch]]) -> None:
     net, sealed = arrived
-    _manifest(net, sealed[0]).write_bytes(b" " * (net["matriz"].context.settings.limits.manifest_bytes_max + 1))
+    _manifest(net, sealed[0]).write_bytes(
+        b" " * (net["matriz"].context.settings.limits.manifest_bytes_max + 1)
+    )
     assert [held.code for held in net["matriz"].import_().set_aside] == ["oversized"]
 
 
@@ -106,7 +123,10 @@ def _resign(path: Path, key: SigningKey | None) -> None:
     [
         ("signature-missing", lambda path: _resign(path, None)),
         ("signature-foreign", lambda path: _resign(path, SigningKey.generate())),
-        ("signature-wrong", lambda path: path.write_bytes(path.read_bytes().replace(b'"mode":"delta"', b'"mode":"snapshot"'))),
+        (
+            "signature-wrong",
+            lambda path: path.write_bytes(path.read_bytes().replace(b'"mode":"delta"', b'"mode":"snapshot"')),
+        ),
     ],
 )
 def test_a_pinned_peer_is_heard_only_in_its_own_name(
@@ -120,7 +140,9 @@ def test_a_pinned_peer_is_heard_only_in_its_own_name(
     assert rows(net["matriz"]) == []
 
 
-def test_without_a_pinned_key_unsigned_files_are_taken_and_status_says_so_every_time(network: Network) -> None:
+def test_without_a_pinned_key_unsigned_files_are_taken_and_status_says_so_every_time(
+    network: Network,
+) -> None:
     network.site("matriz", Role.MATRIZ)
     network.site("caixa-01", Role.CAIXA)
     network.peer("caixa-01", "matriz", Role.MATRIZ, link="../matriz")
@@ -129,7 +151,9 @@ def test_without_a_pinned_key_unsigned_files_are_taken_and_status_says_so_every_
     network.turn("caixa-01")
     _resign(_manifest(network, sealed[0]), None)
     for _ in range(2):
-        assert any("no key is pinned for caixa-01" in warning for warning in network["matriz"].status().warnings)
+        assert any(
+            "no key is pinned for caixa-01" in warning for warning in network["matriz"].status().warnings
+        )
     assert [batch.verdict for batch in network["matriz"].import_().applied] == [Verdict.APPLIED]
 
 
@@ -146,7 +170,9 @@ def test_a_forged_receipt_settles_nothing(arrived: tuple[Network, list[SealedBat
     assert net["caixa-01"].status().outbox == (), "the batches are shipped again and answered again"
 
 
-def test_a_batch_that_arrives_twice_is_answered_with_the_same_bytes(arrived: tuple[Network, list[SealedBatch]], tmp_path: Path) -> None:
+def test_a_batch_that_arrives_twice_is_answered_with_the_same_bytes(
+    arrived: tuple[Network, list[SealedBatch]], tmp_path: Path
+) -> None:
     net, sealed = arrived
     kept = shutil.copytree(net.root / "matriz" / "inbox" / "caixa-01", tmp_path / "kept")
     net["matriz"].import_()
@@ -160,11 +186,17 @@ def test_a_batch_that_arrives_twice_is_answered_with_the_same_bytes(arrived: tup
     assert sorted(report.replayed) == sorted(batch.name for batch in sealed)
     assert {path.name: path.read_bytes() for path in net.outbox("matriz", "caixa-01")} == first
     assert len(rows(net["matriz"])) == 36
-    archived = net.root / "matriz" / "archive" / f"{DAY + timedelta(days=1):%Y/%m/%d}" / f"{sealed[1].name}.parquet"
-    assert archived.read_bytes() == (kept / f"{sealed[1].name}.parquet").read_bytes(), "the damaged copy did not replace the good one"
+    archived = (
+        net.root / "matriz" / "archive" / f"{DAY + timedelta(days=1):%Y/%m/%d}" / f"{sealed[1].name}.parquet"
+    )
+    assert archived.read_bytes() == (kept / f"{sealed[1].name}.parquet").read_bytes(), (
+        "the damaged copy did not replace the good one"
+    )
 
 
-def test_out_of_order_waits_and_then_follows(arrived: tuple[Network, list[SealedBatch]], tmp_path: Path) -> None:
+def test_out_of_order_waits_and_then_follows(
+    arrived: tuple[Network, list[SealedBatch]], tmp_path: Path
+) -> None:
     net, sealed = arrived
     for path in (_manifest(net, sealed[0]), _payload(net, sealed[0])):
         path.rename(tmp_path / path.name)
@@ -216,7 +248,9 @@ def test_a_feed_of_somebody_else_is_refused(pair: Network) -> None:
 
 def test_a_dataset_that_the_peer_may_not_send_is_refused_and_answered(pair: Network) -> None:
     text = (pair.root / "matriz" / "filesync.toml").read_text(encoding="utf-8")
-    (pair.root / "matriz" / "filesync.toml").write_text(text.replace("[peers.caixa-01]", '[peers.caixa-01]\nmay_send = ["fechamento"]'), encoding="utf-8")
+    (pair.root / "matriz" / "filesync.toml").write_text(
+        text.replace("[peers.caixa-01]", '[peers.caixa-01]\nmay_send = ["fechamento"]'), encoding="utf-8"
+    )
     pair["caixa-01"].seal("vendas", table(sales()))
     pair.turn("caixa-01", "matriz")
     report = pair.turn("caixa-01")[0].imported
@@ -233,9 +267,14 @@ def _lenient(**changes: object) -> Registry:
 
 
 @pytest.mark.parametrize("form", list(Format))
-def test_bad_rows_are_kept_with_their_errors_and_the_good_documents_applied(pair: Network, form: Format) -> None:
+def test_bad_rows_are_kept_with_their_errors_and_the_good_documents_applied(
+    pair: Network, form: Format
+) -> None:
     sold = sales(count=10)
-    wrong = [{**sale, "total_centavos": sale["total_centavos"] + 1} if place in (3, 7) else sale for place, sale in enumerate(sold)]
+    wrong = [
+        {**sale, "total_centavos": sale["total_centavos"] + 1} if place in (3, 7) else sale
+        for place, sale in enumerate(sold)
+    ]
     pair.contracts = _lenient()
     sealed = pair["caixa-01"].seal("vendas", table(wrong), format=form).sealed
     pair.contracts = None
@@ -245,10 +284,15 @@ def test_bad_rows_are_kept_with_their_errors_and_the_good_documents_applied(pair
     assert report.applied[0].documents == 8
     assert {problem.row for problem in report.applied[0].problems} == {3, 7}
     kept = pair.root / "matriz" / "quarantine" / "caixa-01" / f"{sealed[0].name}.rows.jsonl"
-    assert [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] == [wrong[3], wrong[7]]
+    assert [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] == [
+        wrong[3],
+        wrong[7],
+    ]
     answered = pair["caixa-01"].turn().imported
     assert len(answered.rejected_by_peer) == 1
-    assert pair["caixa-01"].seal("vendas", table(wrong[:7])).unchanged == 7, "what was refused is not sent again as it is"
+    assert pair["caixa-01"].seal("vendas", table(wrong[:7])).unchanged == 7, (
+        "what was refused is not sent again as it is"
+    )
     corrected = pair["caixa-01"].seal("vendas", table(sold)).sealed
     assert [batch.documents for batch in corrected] == [2]
     pair.until_quiet("caixa-01", "matriz")
@@ -257,7 +301,10 @@ def test_bad_rows_are_kept_with_their_errors_and_the_good_documents_applied(pair
 
 def test_a_batch_with_bad_rows_is_rejected_whole_where_the_contract_says_so(pair: Network) -> None:
     sold = sales(count=10)
-    wrong = [{**sale, "total_centavos": sale["total_centavos"] + 1} if place == 3 else sale for place, sale in enumerate(sold)]
+    wrong = [
+        {**sale, "total_centavos": sale["total_centavos"] + 1} if place == 3 else sale
+        for place, sale in enumerate(sold)
+    ]
     pair.contracts = _lenient()
     first = pair["caixa-01"].seal("vendas", table(wrong)).sealed[0]
     pair.contracts = None
@@ -273,12 +320,17 @@ def test_a_batch_with_bad_rows_is_rejected_whole_where_the_contract_says_so(pair
     report = pair["matriz"].turn().imported
     assert [batch.verdict for batch in report.applied] == [Verdict.REJECTED]
     assert rows(pair["matriz"]) == []
-    assert set(pair.quarantine("matriz", "caixa-01")) >= {f"{first.name}.manifest.json", f"{first.name}.parquet"}
+    assert set(pair.quarantine("matriz", "caixa-01")) >= {
+        f"{first.name}.manifest.json",
+        f"{first.name}.parquet",
+    }
     assert [held.name for held in pair["caixa-01"].turn().imported.rejected_by_peer] == [first.name]
     again = pair["caixa-01"].seal("vendas", table(sold)).sealed
     assert sum(batch.documents for batch in again) >= 1
     net_rows = pair.turn("caixa-01", "matriz")
-    assert net_rows[1].imported.applied[0].verdict is Verdict.APPLIED, "the number of the rejected batch was used; the feed goes on"
+    assert net_rows[1].imported.applied[0].verdict is Verdict.APPLIED, (
+        "the number of the rejected batch was used; the feed goes on"
+    )
     resent = pair["caixa-01"].seal("vendas", table(sold), again=True).sealed
     assert [batch.documents for batch in resent] == [10]
     pair.until_quiet("caixa-01", "matriz")
@@ -294,7 +346,9 @@ def test_a_manifest_whose_totals_are_not_those_of_its_rows_is_rejected(pair: Net
     signed["totals"]["total_centavos"] += 100
     path.write_bytes(encode(signed, key))
     report = pair["matriz"].import_()
-    assert [(batch.verdict, batch.problems[0].code) for batch in report.applied] == [(Verdict.REJECTED, "totals-mismatch")]
+    assert [(batch.verdict, batch.problems[0].code) for batch in report.applied] == [
+        (Verdict.REJECTED, "totals-mismatch")
+    ]
     assert rows(pair["matriz"]) == []
 
 
@@ -331,13 +385,19 @@ def test_strangers_are_left_alone_and_listed(arrived: tuple[Network, list[Sealed
     (inbox / "VENDAS.CAIXA.parquet").write_bytes(b"x")
     net["matriz"].import_()
     assert {path.name for path in net.inbox("matriz", "caixa-01")} == {"leia-me.txt", "VENDAS.CAIXA.parquet"}
-    assert {item.name for item in net["matriz"].status().inbox if item.state == "stranger"} == {"leia-me.txt", "VENDAS.CAIXA.parquet"}
+    assert {item.name for item in net["matriz"].status().inbox if item.state == "stranger"} == {
+        "leia-me.txt",
+        "VENDAS.CAIXA.parquet",
+    }
 
 
 def test_a_bad_batch_in_a_crowd_costs_its_neighbours_nothing(pair: Network) -> None:
     pair.configure("caixa-01", "\n[datasets.vendas]\ndocuments_max = 2\n")
     sold = sales(count=80)
-    wrong = [{**sale, "total_centavos": sale["total_centavos"] + 1} if place == 41 else sale for place, sale in enumerate(sold)]
+    wrong = [
+        {**sale, "total_centavos": sale["total_centavos"] + 1} if place == 41 else sale
+        for place, sale in enumerate(sold)
+    ]
     pair.contracts = _lenient()
     assert len(pair["caixa-01"].seal("vendas", table(wrong)).sealed) == 40
     pair.contracts = None
@@ -349,7 +409,9 @@ def test_a_bad_batch_in_a_crowd_costs_its_neighbours_nothing(pair: Network) -> N
     assert len(rows(pair["matriz"])) == 79
 
 
-def test_a_restored_till_with_other_content_for_a_known_sale_is_a_conflict_not_an_overwrite(pair: Network) -> None:
+def test_a_restored_till_with_other_content_for_a_known_sale_is_a_conflict_not_an_overwrite(
+    pair: Network,
+) -> None:
     sold = sales(count=6)
     pair["caixa-01"].seal("vendas", table(sold))
     pair.turn("caixa-01", "matriz")
@@ -366,7 +428,9 @@ def test_a_restored_till_with_other_content_for_a_known_sale_is_a_conflict_not_a
     pair["caixa-01"].seal("vendas", table([other, higher, *sold[2:]]))
     pair.turn("caixa-01")
     report = pair["matriz"].turn().imported
-    assert [(batch.verdict, batch.problems[0].code) for batch in report.applied] == [(Verdict.PARTIAL, "conflict")]
+    assert [(batch.verdict, batch.problems[0].code) for batch in report.applied] == [
+        (Verdict.PARTIAL, "conflict")
+    ]
     held = {row["venda_id"]: row for row in rows(pair["matriz"])}
     assert held[sold[0]["venda_id"]] == sold[0], "nothing is overwritten in silence"
     assert held[sold[1]["venda_id"]] == higher, "a higher version decides"
@@ -387,6 +451,8 @@ def test_quarantine_retry_and_discard_are_recorded(arrived: tuple[Network, list[
     net["matriz"].discard(other, "a copy that fell off the stick")
     assert net["matriz"].status().quarantine == ()
     assert len(list((net.root / "matriz" / "archive").rglob(f"discarded/{other}*"))) == 2
-    resolutions = [record.resolution for record in net["matriz"].context.store.problems() if record.resolution]
+    resolutions = [
+        record.resolution for record in net["matriz"].context.store.problems() if record.resolution
+    ]
     assert any(resolution == "retried" for resolution in resolutions)
     assert any("fell off the stick" in resolution for resolution in resolutions)

@@ -15,18 +15,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filesync import config
-from filesync.contracts import Registry
+from filesync.contracts import Contract, Registry
 from filesync.demo.legacy import to_legacy_csv
 from filesync.demo.sales import sales_of_day
 from filesync.errors import ConfigError
 from filesync.exchange.reports import Progress, TurnReport
 from filesync.exchange.station import Station
 from filesync.protocol.identity import FileKind, Role, parse_file_name
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
 
 SITES = {"matriz": Role.MATRIZ, "caixa-01": Role.CAIXA, "caixa-02": Role.CAIXA, "posto-centro": Role.POSTO}
 SALES = {"caixa-01": 420, "caixa-02": 360, "posto-centro": 300}
@@ -299,8 +301,7 @@ class _Story:
         """Count what was sold at the sites and what the matriz holds, each from its own side."""
         rows, opened = [], 0
         with self._station("matriz") as matriz:
-            contract = Registry.packaged().latest("vendas")
-            assert contract is not None
+            contract = _vendas()
             at_matriz: dict[str, list[int]] = {site: [0, 0] for site in SALES}
             for table in matriz.context.store.read_documents(contract, business_date=self.day):
                 for document in contract.documents(table):
@@ -326,10 +327,19 @@ def _money(centavos: int) -> str:
     return f"R$ {centavos // 100:,}".replace(",", ".") + f",{centavos % 100:02d}"
 
 
+def _vendas() -> Contract:
+    contract = Registry.packaged().latest("vendas")
+    if contract is None:
+        raise ConfigError(
+            "dataset-unknown",
+            "vendas: expected the contract that comes with filesync, got none; install filesync again",
+        )
+    return contract
+
+
 def _older_contract(folder: Path) -> None:
     """What caixa-02's filesync was delivered with: `vendas` without its row rules."""
-    contract = Registry.packaged().latest("vendas")
-    assert contract is not None
+    contract = _vendas()
     schema = json.loads(json.dumps(contract.schema))
     schema["x-filesync"]["rules"] = []
     folder.mkdir()

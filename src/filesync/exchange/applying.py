@@ -14,10 +14,8 @@ Not here: whether a batch may be applied (admission), moving its files (incoming
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +24,6 @@ import pyarrow.compute as pc
 from filesync.contracts import Contract, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
 from filesync.exchange import quarantine
-from filesync.exchange.arrivals import Verified
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.pipeline import ahead
 from filesync.exchange.reports import AppliedBatch
@@ -34,8 +31,14 @@ from filesync.protocol.envelope import canonical
 from filesync.protocol.identity import Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
-from filesync.stores.sqlite import Tx
 from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from filesync.exchange.arrivals import Verified
+    from filesync.stores.sqlite import Tx
 
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
 BAD_DOCUMENTS_MAX = 10_000
@@ -110,17 +113,27 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
     if not contract.validate(table).ok:
         return None
     claims = contract.claims_by_group(table, owner, len(group))
-    if any(rows != dict(m.rows) or totals != m.totals for (rows, totals), m in zip(claims, manifests, strict=True)):
+    if any(
+        rows != dict(m.rows) or totals != m.totals
+        for (rows, totals), m in zip(claims, manifests, strict=True)
+    ):
         return None
     if any(not _may_relay(ctx, ready) for ready in group):
-        origins = pa.array([None if _may_relay(ctx, ready) else ready.verified.manifest.id.feed.origin for ready in group], pa.string())
+        origins = pa.array(
+            [None if _may_relay(ctx, ready) else ready.verified.manifest.id.feed.origin for ready in group],
+            pa.string(),
+        )
         if not pc.all(pc.equal(table.column("origem"), origins.take(owner)), min_count=0).as_py():
             return None
     try:
         with ctx.store.transaction() as tx:
             tx.ensure_tables(contract)
             ids = [tx.next_batch_id() for _ in group]
-            tx.append(contract, contract.flatten(table), _owners(contract, table, pa.array(ids, pa.int64()).take(owner)))
+            tx.append(
+                contract,
+                contract.flatten(table),
+                _owners(contract, table, pa.array(ids, pa.int64()).take(owner)),
+            )
             results = [
                 (ready, _decide(ctx, ready, batch_id, Verdict.APPLIED, dict(m.rows), dict(m.totals), ()))
                 for ready, batch_id, m in zip(group, ids, manifests, strict=True)
@@ -128,7 +141,9 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
             tx.record_incoming([record for _, record in results])
     except KeyExistsError:
         return None
-    return [AppliedBatch(ready.verified.stem, Verdict.APPLIED, record.documents, ()) for ready, record in results]
+    return [
+        AppliedBatch(ready.verified.stem, Verdict.APPLIED, record.documents, ()) for ready, record in results
+    ]
 
 
 def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict[str, pa.Array]:
@@ -164,13 +179,24 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
         except RejectedError as err:
             tx.rollback_to(start)
             verdict, rows, totals = Verdict.REJECTED, {}, {}
-            problems = err.problems if isinstance(err, _BrokenBatchError) else (Problem(err.code, err.message),)
+            problems = (
+                err.problems if isinstance(err, _BrokenBatchError) else (Problem(err.code, err.message),)
+            )
         if verdict is Verdict.PARTIAL:
-            quarantine.set_aside_rows(ctx, ready.verified.peer, ready.verified.stem, outcome.bad_lines, _summary(ready, outcome), problems)
+            quarantine.set_aside_rows(
+                ctx,
+                ready.verified.peer,
+                ready.verified.stem,
+                outcome.bad_lines,
+                _summary(ready, outcome),
+                problems,
+            )
         record = _decide(ctx, ready, batch_id, verdict, rows, totals, problems)
         tx.record_incoming([record])
     if verdict is Verdict.PARTIAL:
-        quarantine.audit(ctx, ready.verified.peer, ready.verified.stem + quarantine.ROWS_SUFFIX, _summary(ready, outcome))
+        quarantine.audit(
+            ctx, ready.verified.peer, ready.verified.stem + quarantine.ROWS_SUFFIX, _summary(ready, outcome)
+        )
     return AppliedBatch(ready.verified.stem, verdict, record.documents, problems)
 
 
@@ -188,14 +214,17 @@ def _merge(ctx: Context, tx: Tx, ready: Ready, batch_id: int) -> _Outcome:
     if merged.duplicate_count:
         keys = ", ".join("/".join(map(str, key)) for key in merged.duplicates[:3])
         raise RejectedError(
-            "duplicate-key", f"{ready.verified.stem}: expected each key once, got {merged.duplicate_count} repeated documents: {keys}"
+            "duplicate-key",
+            f"{ready.verified.stem}: expected each key once, got {merged.duplicate_count} repeated documents: {keys}",
         )
     if merged.conflict_count:
         return _without_conflicts(ctx, ready, np.asarray(merged.conflict_rows), merged.conflicts)
     return outcome
 
 
-def _without_conflicts(ctx: Context, ready: Ready, conflicts: np.ndarray[Any, Any], keys: Sequence[tuple[Any, ...]]) -> _Outcome:
+def _without_conflicts(
+    ctx: Context, ready: Ready, conflicts: np.ndarray[Any, Any], keys: Sequence[tuple[Any, ...]]
+) -> _Outcome:
     """Read once more to keep the conflicting documents and to count the others: conflicts are rare, and two passes need no memory."""
     contract, stem = ready.contract, ready.verified.stem
     named = [
@@ -230,7 +259,11 @@ def _good_chunks(ctx: Context, ready: Ready, outcome: _Outcome) -> Iterator[pa.T
     malformed = 0
     documents = manifest.rows.get(contract.dataset, 0)
     for part in read_payload(
-        ready.payload, manifest.format, contract, chunk_rows=ctx.settings.limits.chunk_documents, rows_max=documents
+        ready.payload,
+        manifest.format,
+        contract,
+        chunk_rows=ctx.settings.limits.chunk_documents,
+        rows_max=documents,
     ):
         claimed.add(part.table)
         malformed += len(part.malformed_rows)
@@ -265,7 +298,9 @@ def _checked(ctx: Context, ready: Ready, part: Chunk, outcome: _Outcome) -> pa.T
             bad = foreign if bad is None else pc.or_(bad, foreign)
             place = int(np.flatnonzero(np.asarray(foreign))[0])
             message = f"origem: expected {origin!r}, got {table.column('origem')[place].as_py()!r}; a site sends its own rows only"
-            outcome.refuse([Problem("foreign-origem", message, contract.dataset, part.rows[place], "/origem")], 0, [])
+            outcome.refuse(
+                [Problem("foreign-origem", message, contract.dataset, part.rows[place], "/origem")], 0, []
+            )
     if bad is None:
         return table
     refused = table.filter(bad)
@@ -286,12 +321,17 @@ def _may_relay(ctx: Context, ready: Ready) -> bool:
 def _too_large(ctx: Context, ready: Ready) -> None:
     limit, claim = ctx.settings.limits.payload_bytes_max, ready.verified.manifest.payload_bytes
     if claim > limit:
-        raise RejectedError("oversized", f"{ready.verified.stem}: expected at most {limit} payload bytes, got {claim}")
+        raise RejectedError(
+            "oversized", f"{ready.verified.stem}: expected at most {limit} payload bytes, got {claim}"
+        )
 
 
 def _mismatch(ready: Ready, found: TotalsSum) -> Problem:
     manifest = ready.verified.manifest
-    for what, claim, got in (("rows", dict(manifest.rows), found.rows), ("totals", dict(manifest.totals), found.totals)):
+    for what, claim, got in (
+        ("rows", dict(manifest.rows), found.rows),
+        ("totals", dict(manifest.totals), found.totals),
+    ):
         for name in sorted({*claim, *got}):
             if claim.get(name) != got.get(name):
                 message = f"{ready.verified.stem}: {what} of {name}: expected {claim.get(name)} as the manifest claims, got {got.get(name)}"
@@ -304,7 +344,13 @@ def _verdict(outcome: _Outcome) -> Verdict:
 
 
 def _decide(
-    ctx: Context, ready: Ready, batch_id: int, verdict: Verdict, rows: dict[str, int], totals: Totals, problems: tuple[Problem, ...]
+    ctx: Context,
+    ready: Ready,
+    batch_id: int,
+    verdict: Verdict,
+    rows: dict[str, int],
+    totals: Totals,
+    problems: tuple[Problem, ...],
 ) -> IncomingRecord:
     """The ledger row with its receipt, which is what will be sent, byte for byte, however often."""
     manifest = ready.verified.manifest

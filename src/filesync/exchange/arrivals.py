@@ -13,19 +13,23 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filesync.config import Peer
 from filesync.errors import DamagedError, RejectedError
-from filesync.exchange.context import Context
 from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit
 from filesync.protocol.envelope import Envelope, decode, sha256_hex
 from filesync.protocol.identity import Feed, FileKind, FileName, parse_file_name
 from filesync.protocol.manifest import Manifest, UnknownFormatError
 from filesync.protocol.receipt import Problem
 from filesync.protocol.signing import SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from filesync.config import Peer
+    from filesync.exchange.context import Context
 
 FeedEpoch = tuple[Feed, str]
 
@@ -140,11 +144,19 @@ def collect(ctx: Context, listing: Listing, standings: Standings) -> Iterator[Ad
         try:
             verified = _verify(ctx, listing, name)
         except UnknownFormatError as err:
-            yield Unfit(str(name), Problem(err.code, f"{err.message}; it waits for this site's filesync to be updated"), set_aside=False)
+            yield Unfit(
+                str(name),
+                Problem(err.code, f"{err.message}; it waits for this site's filesync to be updated"),
+                set_aside=False,
+            )
         except (DamagedError, RejectedError, SignatureError) as err:
             yield Unfit(str(name), Problem(err.code, err.message), set_aside=True)
         except OSError as err:
-            yield Unfit(str(name), Problem("locked", f"{name} cannot be read now ({err}); the next turn tries again"), set_aside=False)
+            yield Unfit(
+                str(name),
+                Problem("locked", f"{name} cannot be read now ({err}); the next turn tries again"),
+                set_aside=False,
+            )
         else:
             yield Admitted(verified, _admit(ctx, peer, verified, standings))
 
@@ -153,25 +165,36 @@ def _verify(ctx: Context, listing: Listing, name: FileName) -> Verified:
     envelope = open_signed(ctx, listing, str(name), "manifest-unreadable")
     manifest = Manifest.from_signed(envelope.signed)
     if manifest.name.manifest != str(name):
-        raise RejectedError("renamed", f"{name}: expected the manifest of that batch, got the manifest of {manifest.name.stem}")
+        raise RejectedError(
+            "renamed",
+            f"{name}: expected the manifest of that batch, got the manifest of {manifest.name.stem}",
+        )
     return Verified(listing.peer, manifest, sha256_hex(envelope.canonical))
 
 
 def open_signed(ctx: Context, listing: Listing, name: str, code: str) -> Envelope:
     """Read a manifest or receipt whose sender is `listing.peer`: size, form, and signature where a key is pinned."""
     if (size := listing.sizes[name]) > ctx.settings.limits.manifest_bytes_max:
-        raise DamagedError("oversized", f"{name}: expected at most {ctx.settings.limits.manifest_bytes_max} bytes, got {size}")
+        raise DamagedError(
+            "oversized",
+            f"{name}: expected at most {ctx.settings.limits.manifest_bytes_max} bytes, got {size}",
+        )
     envelope = decode((listing.folder / name).read_bytes(), code=code)
     pinned = ctx.settings.pinned.get(listing.peer)
     if pinned is not None:
         try:
             pinned.verify(envelope.canonical, envelope.signature)
         except SignatureError as err:
-            raise SignatureError(err.code, f"{name}: expected the signature of {listing.peer} ({pinned.fingerprint}): {err.message}") from err
+            raise SignatureError(
+                err.code,
+                f"{name}: expected the signature of {listing.peer} ({pinned.fingerprint}): {err.message}",
+            ) from err
     return envelope
 
 
-def _admit(ctx: Context, peer: Peer, verified: Verified, standings: Standings) -> Apply | Replay | Wait | Refuse:
+def _admit(
+    ctx: Context, peer: Peer, verified: Verified, standings: Standings
+) -> Apply | Replay | Wait | Refuse:
     batch = verified.manifest.id
     key = (batch.feed, batch.epoch)
     return admit(
@@ -184,5 +207,3 @@ def _admit(ctx: Context, peer: Peer, verified: Verified, standings: Standings) -
         contract_known=ctx.contracts.get(batch.feed.dataset, verified.manifest.version) is not None,
         may_send=peer.sends(batch.feed.dataset),
     )
-
-

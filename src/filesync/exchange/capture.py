@@ -7,23 +7,27 @@ reading never changes a source; a note in `quarantine/<this site>/` names them u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from filesync.contracts import Contract
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange import quarantine
-from filesync.exchange.context import Context
 from filesync.exchange.outgoing import PROBLEMS_MAX, Order, seal
 from filesync.exchange.reports import SealReport
-from filesync.protocol.identity import Format
 from filesync.protocol.receipt import Problem
 from filesync.sources import Kind, SourceSettings, read_source, source_files
 from filesync.writers.payload import digest_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from filesync.contracts import Contract
+    from filesync.exchange.context import Context
+    from filesync.protocol.identity import Format
 
 #: How a file named on the command line is read when nothing is configured for its dataset.
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -73,7 +77,10 @@ def export(ctx: Context, wanted: Export) -> SealReport:
     if not files and not wanted.only_new_files:
         raise ConfigError("source-empty", f"{wanted.dataset}: no file fits {wanted.path or source.path!s}")
     if order.full and len(files) > 1:
-        raise ConfigError("source-ambiguous", f"{wanted.dataset}: --full needs one file, got {len(files)}; name it with --from")
+        raise ConfigError(
+            "source-ambiguous",
+            f"{wanted.dataset}: --full needs one file, got {len(files)}; name it with --from",
+        )
     report = SealReport(wanted.dataset)
     for path in files:
         _add(report, _export_file(ctx, order, wanted, source, path))
@@ -92,14 +99,22 @@ def _source(ctx: Context, wanted: Export) -> SourceSettings:
     if not wanted.path.exists():
         raise ConfigError("source-missing", f"{wanted.path} does not exist")
     kind = _BY_SUFFIX.get(wanted.path.suffix.lower())
-    if configured is not None and configured.kind not in (Kind.SQL, Kind.STORE) and (kind is None or configured.kind.value == kind):
+    if (
+        configured is not None
+        and configured.kind not in (Kind.SQL, Kind.STORE)
+        and (kind is None or configured.kind.value == kind)
+    ):
         return configured
     if kind is None:
-        raise ConfigError("source-unknown", f"{wanted.path}: expected a file that ends in {', '.join(_BY_SUFFIX)}")
+        raise ConfigError(
+            "source-unknown", f"{wanted.path}: expected a file that ends in {', '.join(_BY_SUFFIX)}"
+        )
     return SourceSettings.from_toml({"kind": kind, "path": str(wanted.path)})
 
 
-def _export_file(ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path) -> SealReport:
+def _export_file(
+    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path
+) -> SealReport:
     label = _label(ctx, path)
     digest, _ = digest_file(path)
     settings = f"{source.digest(order.contract.name)} {order.audience}"
@@ -114,7 +129,9 @@ def _export_file(ctx: Context, order: Order, wanted: Export, source: SourceSetti
     return report
 
 
-def _export_one(ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path | None) -> SealReport:
+def _export_one(
+    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path | None
+) -> SealReport:
     label = _label(ctx, path) if path is not None else f"{wanted.dataset} query"
     unformed: list[Problem] = []
     lost = 0
@@ -137,7 +154,10 @@ def _export_one(ctx: Context, order: Order, wanted: Export, source: SourceSettin
     report.documents += lost
     report.problems = [*unformed, *report.problems][:PROBLEMS_MAX]
     if report.refused:
-        summary = Problem("bad-rows", f"{label}: {report.refused} of {report.documents} documents were not sealed; correct them there, and they are found")
+        summary = Problem(
+            "bad-rows",
+            f"{label}: {report.refused} of {report.documents} documents were not sealed; correct them there, and they are found",
+        )
         quarantine.note(ctx, ctx.me, case, summary, report.problems)
     elif wanted.business_date is None:
         quarantine.resolve_note(ctx, ctx.me, case)
@@ -149,7 +169,9 @@ def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:
     return seal(ctx, order, ctx.store.read_documents(order.contract, business_date=wanted.business_date))
 
 
-def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table], contract: Contract) -> SealReport:
+def seal_table(
+    ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table], contract: Contract
+) -> SealReport:
     """Documents that a Python caller holds already."""
     chunks = iter([table]) if isinstance(table, pa.Table) else table
     return seal(ctx, order, (contract.conform(chunk) for chunk in chunks))
@@ -157,7 +179,11 @@ def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table],
 
 def _label(ctx: Context, path: Path) -> str:
     absolute = path if path.is_absolute() else ctx.folders.root / path
-    return absolute.relative_to(ctx.folders.root).as_posix() if absolute.is_relative_to(ctx.folders.root) else str(absolute)
+    return (
+        absolute.relative_to(ctx.folders.root).as_posix()
+        if absolute.is_relative_to(ctx.folders.root)
+        else str(absolute)
+    )
 
 
 def _add(total: SealReport, part: SealReport) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from filesync import __version__
-from filesync.config import Peer, Settings
-from filesync.contracts import Registry
-from filesync.exchange.folders import Folders
 from filesync.exchange.reports import Observer, unobserved
-from filesync.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from filesync.config import Peer, Settings
+    from filesync.contracts import Registry
+    from filesync.exchange.folders import Folders
+    from filesync.stores.sqlite import SqliteStore
 
 SOFTWARE = f"filesync {__version__}"
 
@@ -20,7 +23,7 @@ Clock = Callable[[], datetime]
 
 def system_clock() -> datetime:
     """Now, with this machine's offset."""
-    return datetime.now(timezone.utc).astimezone()
+    return datetime.now(UTC).astimezone()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,22 +13,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-
+from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine
 from filesync.exchange.applying import Ready, apply_group
-from filesync.exchange.arrivals import Admitted, Listing, Standings, Unfit, Verified, collect, known_numbers, list_inbox
+from filesync.exchange.arrivals import (
+    Admitted,
+    Listing,
+    Standings,
+    Unfit,
+    Verified,
+    collect,
+    known_numbers,
+    list_inbox,
+)
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.reports import Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.envelope import canonical, encode
 from filesync.protocol.identity import BatchName
 from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
-from filesync.writers.payload import digest_file
 from filesync.stores.values import RefusedRecord
 from filesync.writers import durable
+from filesync.writers.payload import digest_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 #: Payloads up to this size are read once, into memory, and may share a transaction.
 SMALL_BYTES = 256 * 1024
@@ -50,7 +61,9 @@ def import_all(ctx: Context, report: ImportReport) -> None:
         _put_away_orphans(ctx, listing)
         for ready in _ready(ctx, listing, standings, report):
             waiting.append(ready)
-            full = sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
+            full = (
+                sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
+            )
             if full or not ready.groupable or len(waiting) >= ctx.settings.limits.group_batches_max:
                 _apply(ctx, waiting, report, total)
                 waiting = []
@@ -86,7 +99,11 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
 
 
 def _check_payload(
-    ctx: Context, listing: Listing, verified: Verified, report: ImportReport, numbers: dict[tuple[object, str], list[int]]
+    ctx: Context,
+    listing: Listing,
+    verified: Verified,
+    report: ImportReport,
+    numbers: dict[tuple[object, str], list[int]],
 ) -> Ready | None:
     """Compare the payload with the manifest's claim; None when it is not here or not whole."""
     manifest, name = verified.manifest, verified.manifest.payload_file
@@ -108,7 +125,14 @@ def _check_payload(
         else:
             found, size = digest_file(path)
     except OSError as err:
-        report.waiting.append(Held(listing.peer, verified.stem, "locked", f"{name} cannot be read now ({err}); the next turn tries again"))
+        report.waiting.append(
+            Held(
+                listing.peer,
+                verified.stem,
+                "locked",
+                f"{name} cannot be read now ({err}); the next turn tries again",
+            )
+        )
         return None
     if found != manifest.payload_sha256:
         problem = _damage(listing, verified, size, found)
@@ -118,7 +142,8 @@ def _check_payload(
     later = [number for number in numbers[key] if number > seq]
     missing = sorted(set(range(seq + 1, max(later, default=seq))) - set(later))[:MISSING_MAX] if later else []
     contract = ctx.contracts.get(manifest.id.feed.dataset, manifest.version)
-    assert contract is not None, "admission lets only known contracts through"
+    if contract is None:
+        raise RuntimeError(f"{verified.stem}: admission lets only known contracts through")
     return Ready(verified, contract, path, data, ctx.now(), tuple(missing))
 
 
@@ -149,9 +174,19 @@ def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int)
         for ready in group:
             if decided[ready.verified.stem].verdict is Verdict.REJECTED:
                 problems = decided[ready.verified.stem].problems
-                files = [p for p in (ready.payload, ready.payload.parent / ready.verified.manifest.name.manifest) if p.exists()]
+                files = [
+                    p
+                    for p in (ready.payload, ready.payload.parent / ready.verified.manifest.name.manifest)
+                    if p.exists()
+                ]
                 quarantine.set_aside(
-                    ctx, ready.verified.peer, ready.verified.stem, files, problems[0], problems=problems, retryable=False
+                    ctx,
+                    ready.verified.peer,
+                    ready.verified.stem,
+                    files,
+                    problems[0],
+                    problems=problems,
+                    retryable=False,
                 )
         _archive(ctx, [r for r in group if decided[r.verified.stem].verdict is not Verdict.REJECTED])
         ctx.observe(Progress("apply", len(report.applied), total, "batches"))
@@ -179,7 +214,10 @@ def _archive(ctx: Context, readies: Iterable[Ready]) -> None:
         manifest = ready.verified.manifest
         target = ctx.folders.archive(manifest.business_date)
         inbox = ready.payload.parent
-        moves += [(ready.payload, target, manifest.payload_file), (inbox / manifest.name.manifest, target, manifest.name.manifest)]
+        moves += [
+            (ready.payload, target, manifest.payload_file),
+            (inbox / manifest.name.manifest, target, manifest.name.manifest),
+        ]
     durable.move_many(moves)
 
 
@@ -193,7 +231,11 @@ def acknowledge(ctx: Context) -> None:
 
 
 def _receipt_file(ctx: Context, name: str, origin: str, receipt: str) -> tuple[Path, str, bytes]:
-    return ctx.folders.outbox(origin), BatchName.parse(name).receipt(ctx.me), encode(json.loads(receipt), ctx.settings.key)
+    return (
+        ctx.folders.outbox(origin),
+        BatchName.parse(name).receipt(ctx.me),
+        encode(json.loads(receipt), ctx.settings.key),
+    )
 
 
 def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportReport) -> None:
@@ -202,11 +244,17 @@ def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportRe
     if stored is not None and stored.receipt is not None:
         durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
     report.replayed.append(verified.stem)
-    names = [name for name in (verified.manifest.payload_file, verified.manifest.name.manifest) if name in listing.sizes]
+    names = [
+        name
+        for name in (verified.manifest.payload_file, verified.manifest.name.manifest)
+        if name in listing.sizes
+    ]
     if stored is not None and stored.verdict is Verdict.REJECTED and stored.receipt is not None:
         problems = Receipt.from_signed(json.loads(stored.receipt)).problems
         files = [listing.folder / name for name in names]
-        quarantine.set_aside(ctx, listing.peer, stored.name, files, problems[0], problems=problems, retryable=False)
+        quarantine.set_aside(
+            ctx, listing.peer, stored.name, files, problems[0], problems=problems, retryable=False
+        )
         return
     for name in names:
         _put_away(listing.folder / name, ctx.folders.archive(verified.manifest.business_date))
@@ -244,7 +292,17 @@ def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, re
         text = None if receipt is None else canonical(receipt.to_signed()).decode()
         with ctx.store.transaction() as tx:
             tx.record_refused(
-                [RefusedRecord(verified.sha256, verified.stem, manifest.id.feed.origin, problem.code, problem.message, ctx.now(), text)]
+                [
+                    RefusedRecord(
+                        verified.sha256,
+                        verified.stem,
+                        manifest.id.feed.origin,
+                        problem.code,
+                        problem.message,
+                        ctx.now(),
+                        text,
+                    )
+                ]
             )
     else:
         stored = ctx.store.receipt_of(verified.stem)
@@ -254,8 +312,8 @@ def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, re
     _set_aside(ctx, listing, verified.stem, files, problem, report)
 
 
-def _set_aside(ctx: Context, listing: Listing, name: str, files: Iterable[str], problem: Problem, report: ImportReport) -> None:
+def _set_aside(
+    ctx: Context, listing: Listing, name: str, files: Iterable[str], problem: Problem, report: ImportReport
+) -> None:
     quarantine.set_aside(ctx, listing.peer, name, [listing.folder / file for file in files], problem)
     report.set_aside.append(Held(listing.peer, name, problem.code, problem.message))
-
-

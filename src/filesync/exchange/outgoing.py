@@ -13,17 +13,15 @@ Documents that break the contract are not sealed; they are counted and named in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filesync.config import RELAYS_BY_ROLE
-from filesync.contracts import Contract, TotalsSum
 from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.context import SOFTWARE, Context
@@ -35,6 +33,12 @@ from filesync.protocol.receipt import Problem
 from filesync.stores.sqlite import OutgoingRecord
 from filesync.writers import durable
 from filesync.writers.payload import write_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+
+    from filesync.contracts import Contract, TotalsSum
 
 PROBLEMS_MAX = 100
 
@@ -109,15 +113,23 @@ def seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
 def _pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealReport) -> Iterator[_Piece]:
     """Check each chunk and cut it into pieces; documents that were sealed before fall out here."""
     contract = order.contract
-    if order.mode is Mode.SNAPSHOT:  # absence is only known of the whole; the key's order makes equal snapshots equal bytes
+    if (
+        order.mode is Mode.SNAPSHOT
+    ):  # absence is only known of the whole; the key's order makes equal snapshots equal bytes
         whole = list(chunks)
-        chunks = [pa.concat_tables(whole).sort_by([(name, "ascending") for name in contract.key])] if whole else []
+        chunks = (
+            [pa.concat_tables(whole).sort_by([(name, "ascending") for name in contract.key])] if whole else []
+        )
     for raw in chunks:
         table = _valid(ctx, order, contract.conform(raw), report)
         report.gaps.extend(contract.gaps(table))
         digests = row_digests(table, contract.key)
         memory = pa.table(
-            {"key_digest": digests.keys, "content_digest": digests.contents, "row": pa.array(np.arange(table.num_rows))}
+            {
+                "key_digest": digests.keys,
+                "content_digest": digests.contents,
+                "row": pa.array(np.arange(table.num_rows)),
+            }
         )
         owed = pa.nulls(table.num_rows, pa.string())
         if not (order.full or order.again):
@@ -140,12 +152,22 @@ def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> p
     problems = [] if findings.ok else findings.problems(PROBLEMS_MAX, offset=first)
     bad = None if findings.ok else findings.bad
     for code, mask, message in (
-        ("foreign-origem", _foreign(ctx, contract, table), f"origem: expected {ctx.me!r}; a site sends its own rows only"),
-        ("duplicate-key", contract.duplicates(table), f"the key {', '.join(contract.key)} stands in this capture more than once"),
+        (
+            "foreign-origem",
+            _foreign(ctx, contract, table),
+            f"origem: expected {ctx.me!r}; a site sends its own rows only",
+        ),
+        (
+            "duplicate-key",
+            contract.duplicates(table),
+            f"the key {', '.join(contract.key)} stands in this capture more than once",
+        ),
     ):
         if mask is not None and pc.any(mask).as_py():
             rows = np.flatnonzero(np.asarray(mask))
-            problems += [Problem(code, message, contract.dataset, first + int(row)) for row in rows[:PROBLEMS_MAX]]
+            problems += [
+                Problem(code, message, contract.dataset, first + int(row)) for row in rows[:PROBLEMS_MAX]
+            ]
             bad = mask if bad is None else pc.or_(bad, mask)
     if bad is None:
         return table
@@ -186,7 +208,10 @@ def _cut(ctx: Context, order: Order, table: pa.Table, memory: pa.Table, owed: pa
             yield _Piece(item["day"], item["owed"], table, memory)
             return
         same = pc.is_null(groups["owed"]) if item["owed"] is None else pc.equal(groups["owed"], item["owed"])
-        mask = pc.fill_null(pc.and_kleene(pc.equal(groups["day"], pa.scalar(item["day"], pa.date32())), same), fill_value=False)
+        mask = pc.fill_null(
+            pc.and_kleene(pc.equal(groups["day"], pa.scalar(item["day"], pa.date32())), same),
+            fill_value=False,
+        )
         yield _Piece(item["day"], item["owed"], table.filter(mask), memory.filter(mask))
 
 
@@ -200,13 +225,19 @@ def _batches(pieces: Iterator[_Piece], documents_max: int | None) -> Iterator[It
         while piece is not None:
             rows = piece.table.num_rows
             if room is not None and rows > room:
-                yield _Piece(piece.day, piece.replaces, piece.table.slice(0, room), piece.digests.slice(0, room))
-                waiting.append(_Piece(piece.day, piece.replaces, piece.table.slice(room), piece.digests.slice(room)))
+                yield _Piece(
+                    piece.day, piece.replaces, piece.table.slice(0, room), piece.digests.slice(0, room)
+                )
+                waiting.append(
+                    _Piece(piece.day, piece.replaces, piece.table.slice(room), piece.digests.slice(room))
+                )
                 return
             yield piece
             room = None if room is None else room - rows
             following = next(pieces, None)
-            if following is not None and ((following.day, following.replaces) != (first.day, first.replaces) or room == 0):
+            if following is not None and (
+                (following.day, following.replaces) != (first.day, first.replaces) or room == 0
+            ):
                 waiting.append(following)
                 return
             piece = following
@@ -227,7 +258,10 @@ def _write(
     temporary = durable.partial_path(outbox, f"{contract.dataset}.{order.audience}.{seq}.sealing")
     temporary.parent.mkdir(parents=True, exist_ok=True)
     written = write_payload(temporary, order.format, contract, sealing.through(chain([first], pieces)))
-    if order.mode is Mode.SNAPSHOT and store.last_payload(contract.dataset, order.audience) == (written.sha256, order.mode.value):
+    if order.mode is Mode.SNAPSHOT and store.last_payload(contract.dataset, order.audience) == (
+        written.sha256,
+        order.mode.value,
+    ):
         temporary.unlink()  # the same snapshot again
         report.unchanged += sealing.sums.rows[contract.dataset]
         return None
@@ -239,7 +273,12 @@ def _write(
         previous=None if head is None else head.manifest_sha256, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
     )  # fmt: skip
     durable.adopt(temporary, outbox, manifest.payload_file)
-    durable.link_many([(outbox / manifest.payload_file, ctx.folders.outbox(peer), manifest.payload_file) for peer in recipients[1:]])
+    durable.link_many(
+        [
+            (outbox / manifest.payload_file, ctx.folders.outbox(peer), manifest.payload_file)
+            for peer in recipients[1:]
+        ]
+    )
     signed = manifest.to_signed()
     text = canonical(signed)
     documents = sealing.sums.rows[contract.dataset]
@@ -254,8 +293,11 @@ def _write(
     return SealedBatch(manifest.name.stem, recipients, documents, written.bytes, dict(manifest.totals))  # type: ignore[arg-type]
 
 
-def publish_manifests(ctx: Context, manifests: Iterable[tuple[Manifest, dict[str, object]]], recipients: tuple[str, ...]) -> None:
+def publish_manifests(
+    ctx: Context, manifests: Iterable[tuple[Manifest, dict[str, object]]], recipients: tuple[str, ...]
+) -> None:
     """Make batches exist for these recipients: their payloads lie in the outboxes already."""
     files = [(manifest.name.manifest, encode(signed, ctx.settings.key)) for manifest, signed in manifests]
-    durable.publish_many([(ctx.folders.outbox(peer), name, data) for peer in recipients for name, data in files])
-
+    durable.publish_many(
+        [(ctx.folders.outbox(peer), name, data) for peer in recipients for name, data in files]
+    )

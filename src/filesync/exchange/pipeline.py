@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
             for item in iterator:
                 if not _hand(handed, item, stopped):
                     break
-        except BaseException as err:  # noqa: BLE001 -- raised again in the consumer
+        except BaseException as err:
             error = err
         finally:
             if stopped.is_set() and hasattr(iterator, "close"):

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filesync.errors import ConfigError
-from filesync.exchange.context import Context
 from filesync.protocol.identity import parse_file_name
 from filesync.protocol.receipt import Problem
 from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from filesync.exchange.context import Context
 
 SUFFIX = ".problem.json"
 ROWS_SUFFIX = ".rows.jsonl"
@@ -42,7 +45,14 @@ class Case:
 
 
 def set_aside(
-    ctx: Context, peer: str, name: str, files: Sequence[Path], problem: Problem, *, problems: Sequence[Problem] = (), retryable: bool = True
+    ctx: Context,
+    peer: str,
+    name: str,
+    files: Sequence[Path],
+    problem: Problem,
+    *,
+    problems: Sequence[Problem] = (),
+    retryable: bool = True,
 ) -> None:
     """Move `files` into the peer's quarantine under one case called `name`."""
     folder = ctx.folders.quarantine(peer)
@@ -52,7 +62,14 @@ def set_aside(
     durable.move_many(moves)
 
 
-def set_aside_rows(ctx: Context, peer: str, batch: str, documents: Sequence[str], problem: Problem, problems: Sequence[Problem]) -> None:
+def set_aside_rows(
+    ctx: Context,
+    peer: str,
+    batch: str,
+    documents: Sequence[str],
+    problem: Problem,
+    problems: Sequence[Problem],
+) -> None:
     """Keep refused documents of a batch (one JSON line each) beside their errors; the batch itself is decided.
 
     Called inside the transaction that decides it, so that no commit is without its files; the audit follows (`audit`).
@@ -96,7 +113,17 @@ def cases(ctx: Context) -> list[Case]:
         except (OSError, ValueError, KeyError, TypeError) as err:
             message = f"the reason file cannot be read ({err}); the set-aside file is untouched"
             found.append(
-                Case(path.parent.name, path.name.removesuffix(SUFFIX), "problem-unreadable", message, "", 1, (), (), retryable=False)
+                Case(
+                    path.parent.name,
+                    path.name.removesuffix(SUFFIX),
+                    "problem-unreadable",
+                    message,
+                    "",
+                    1,
+                    (),
+                    (),
+                    retryable=False,
+                )
             )
     return found
 
@@ -109,7 +136,10 @@ def find(ctx: Context, name: str) -> Case:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise ConfigError("ambiguous", f"{name!r} fits {len(matches)} cases in quarantine: {', '.join(c.name for c in matches[:5])}")
+        raise ConfigError(
+            "ambiguous",
+            f"{name!r} fits {len(matches)} cases in quarantine: {', '.join(c.name for c in matches[:5])}",
+        )
     raise ConfigError("not-found", f"nothing in quarantine is called {name!r}")
 
 
@@ -124,22 +154,36 @@ def retry(ctx: Context, case: Case) -> None:
     ctx.store.forget_refused([case.name.removesuffix(".manifest.json")])
     ctx.store.record_problem(ctx.now(), case.name, case.peer, case.code, case.message, resolution="retried")
     inbox = ctx.folders.inbox(case.peer)
-    durable.move_many([(folder / name, inbox, name.split("~")[0]) for name in case.files if (folder / name).exists()])
+    durable.move_many(
+        [(folder / name, inbox, name.split("~")[0]) for name in case.files if (folder / name).exists()]
+    )
     durable.remove(folder / (case.name + SUFFIX))
 
 
 def discard(ctx: Context, case: Case, reason: str) -> Path:
     """Take a case out of quarantine for good: its files and reason go to the archive. Returns where."""
     folder = ctx.folders.quarantine(case.peer)
-    ctx.store.record_problem(ctx.now(), case.name, case.peer, case.code, case.message, resolution=f"discarded: {reason}")
+    ctx.store.record_problem(
+        ctx.now(), case.name, case.peer, case.code, case.message, resolution=f"discarded: {reason}"
+    )
     target = ctx.folders.archive(ctx.clock().date()) / "discarded"
-    moves = [(folder / name, target, name) for name in (*case.files, case.name + SUFFIX) if (folder / name).exists()]
+    moves = [
+        (folder / name, target, name)
+        for name in (*case.files, case.name + SUFFIX)
+        if (folder / name).exists()
+    ]
     durable.move_many(moves)
     return target
 
 
 def _write(
-    ctx: Context, peer: str, name: str, files: Sequence[str], problem: Problem, problems: Sequence[Problem], retryable: bool
+    ctx: Context,
+    peer: str,
+    name: str,
+    files: Sequence[str],
+    problem: Problem,
+    problems: Sequence[Problem],
+    retryable: bool,
 ) -> bool:
     """Write a case's reason; whether it is a new case."""
     folder = ctx.folders.quarantine(peer)
@@ -172,5 +216,5 @@ def _free_name(folder: Path, path: Path) -> str:
 
 def belongs_to(name: str) -> str:
     """The batch stem that a file in quarantine belongs to, or its own name."""
-    parsed = parse_file_name(name.split("~")[0])
+    parsed = parse_file_name(name.split("~", maxsplit=1)[0])
     return parsed.batch.stem if parsed else name

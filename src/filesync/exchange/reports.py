@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from filesync.contracts import Gap
 from filesync.protocol.receipt import Problem, Verdict
+
+if TYPE_CHECKING:
+    from filesync.contracts import Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,11 @@ class ImportReport:
     @property
     def needs_attention(self) -> bool:
         """Whether a person should look: something was rejected, only partly applied, or set aside."""
-        return bool(self.set_aside or self.rejected_by_peer or any(b.verdict is not Verdict.APPLIED for b in self.applied))
+        return bool(
+            self.set_aside
+            or self.rejected_by_peer
+            or any(b.verdict is not Verdict.APPLIED for b in self.applied)
+        )
 
 
 @dataclass(slots=True)

@@ -12,18 +12,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filesync.config import Peer
 from filesync.errors import TransportError
-from filesync.exchange.context import Context
 from filesync.exchange.reports import ExchangeReport, Progress
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
-from filesync.transports.files import RemoteFile
 from filesync.transports.folder import FolderTransport
 from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from filesync.config import Peer
+    from filesync.exchange.context import Context
+    from filesync.transports.files import RemoteFile
 
 #: Batches whose payloads travel before their manifests do: few enough to resume well, many enough to share folder syncs.
 WAVE = 64
@@ -63,7 +67,9 @@ def _mailbox(peer: Peer, site: str, sender: str) -> str:
 def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
     outbox = ctx.folders.outbox(name)
     try:
-        waiting = _sorted(parsed for entry in os.scandir(outbox) if (parsed := parse_file_name(entry.name)) is not None)
+        waiting = _sorted(
+            parsed for entry in os.scandir(outbox) if (parsed := parse_file_name(entry.name)) is not None
+        )
     except FileNotFoundError:
         return 0
     if not waiting:
@@ -72,9 +78,13 @@ def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
     there = {file.name: file.size for file in link.list(folder)}
     receipts = [file for file in waiting if file.kind is FileKind.RECEIPT]
     moved = sum(link.put_many([(outbox / str(file), folder, str(file)) for file in receipts]))
-    durable.move_many([(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in receipts])
+    durable.move_many(
+        [(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in receipts]
+    )
     patient = _patience(ctx, name, peer) if peer.relay else frozenset()
-    manifests = [file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in patient]
+    manifests = [
+        file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in patient
+    ]
     payloads = {file.batch.stem: file for file in waiting if file.kind is FileKind.PAYLOAD}
     for start in range(0, len(manifests), WAVE):
         wave = manifests[start : start + WAVE]
@@ -142,6 +152,13 @@ def _sorted(files: Iterable[FileName]) -> list[FileName]:
 
     def key(file: FileName) -> tuple[bool, str, str, int, str, int]:
         batch = file.batch.id
-        return file.kind is not FileKind.RECEIPT, str(batch.feed), batch.epoch, batch.seq, file.batch.digest12, order[file.kind]
+        return (
+            file.kind is not FileKind.RECEIPT,
+            str(batch.feed),
+            batch.epoch,
+            batch.seq,
+            file.batch.digest12,
+            order[file.kind],
+        )
 
     return sorted(files, key=key)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Listing, list_inbox, open_signed
-from filesync.exchange.context import Context
 from filesync.exchange.outgoing import publish_manifests
 from filesync.exchange.reports import Held, ImportReport
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
@@ -24,6 +23,12 @@ from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, Verdict
 from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from filesync.exchange.context import Context
+    from filesync.stores.values import OutgoingState
 
 
 def settle_all(ctx: Context, report: ImportReport) -> None:
@@ -41,12 +46,21 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
         try:
             envelope = open_signed(ctx, listing, str(name), "receipt-unreadable")
             receipt = Receipt.from_signed(envelope.signed)
-            _ours(ctx, listing.peer, name, receipt, states)
+            _ours(listing.peer, name, receipt, states.get(name.batch.stem))
         except (DamagedError, RejectedError, SignatureError) as err:
-            quarantine.set_aside(ctx, listing.peer, str(name), [listing.folder / str(name)], Problem(err.code, err.message))
+            quarantine.set_aside(
+                ctx, listing.peer, str(name), [listing.folder / str(name)], Problem(err.code, err.message)
+            )
             report.set_aside.append(Held(listing.peer, str(name), err.code, err.message))
         except OSError as err:
-            report.waiting.append(Held(listing.peer, str(name), "locked", f"{name} cannot be read now ({err}); the next turn tries again"))
+            report.waiting.append(
+                Held(
+                    listing.peer,
+                    str(name),
+                    "locked",
+                    f"{name} cannot be read now ({err}); the next turn tries again",
+                )
+            )
         else:
             fitting.append((name, receipt, envelope.canonical.decode()))
     ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
@@ -56,24 +70,39 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
         if new:
             report.settled.append(receipt.batch)
         if new and receipt.verdict is not Verdict.APPLIED:
-            first = receipt.problems[0] if receipt.problems else Problem(receipt.verdict.value.lower(), "no reason was given")
-            report.rejected_by_peer.append(Held(listing.peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}"))
+            first = (
+                receipt.problems[0]
+                if receipt.problems
+                else Problem(receipt.verdict.value.lower(), "no reason was given")
+            )
+            report.rejected_by_peer.append(
+                Held(listing.peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}")
+            )
         durable.move(listing.folder / str(name), ctx.folders.archive(name.batch.business_date), str(name))
     _tidy_outbox(ctx, listing.peer)
 
 
-def _ours(ctx: Context, peer: str, name: FileName, receipt: Receipt, states: dict[str, object]) -> None:
+def _ours(peer: str, name: FileName, receipt: Receipt, state: OutgoingState | None) -> None:
+    """Raise `RejectedError` unless this is `peer`'s answer to exactly what this site sealed."""
     if receipt.batch != name.batch.stem or receipt.recipient != name.recipient:
-        raise RejectedError("renamed", f"{name}: expected the receipt of that batch, got one for {receipt.batch} by {receipt.recipient}")
-    if receipt.recipient != peer:
-        raise RejectedError("receipt-foreign", f"{name}: expected a receipt by {peer}, in whose folder it came, got one by {receipt.recipient}")
-    state = ctx.store.outgoing_state([receipt.batch]).get(receipt.batch) if receipt.batch not in states else states[receipt.batch]
-    digest = getattr(state, "manifest_sha256", None)
-    if state is None or receipt.recipient not in getattr(state, "recipients", {}):
-        raise RejectedError("receipt-foreign", f"{name}: expected a receipt for a batch that this site sent to {peer}, got {receipt.batch}")
-    if digest != receipt.manifest_sha256:
         raise RejectedError(
-            "receipt-other-content", f"{name}: expected an answer to manifest {digest}, got one to {receipt.manifest_sha256}"
+            "renamed",
+            f"{name}: expected the receipt of that batch, got one for {receipt.batch} by {receipt.recipient}",
+        )
+    if receipt.recipient != peer:
+        raise RejectedError(
+            "receipt-foreign",
+            f"{name}: expected a receipt by {peer}, in whose folder it came, got one by {receipt.recipient}",
+        )
+    if state is None or receipt.recipient not in state.recipients:
+        raise RejectedError(
+            "receipt-foreign",
+            f"{name}: expected a receipt for a batch that this site sent to {peer}, got {receipt.batch}",
+        )
+    if state.manifest_sha256 != receipt.manifest_sha256:
+        raise RejectedError(
+            "receipt-other-content",
+            f"{name}: expected an answer to manifest {state.manifest_sha256}, got one to {receipt.manifest_sha256}",
         )
 
 
@@ -94,7 +123,10 @@ def sweep(ctx: Context) -> None:
         here = present.get(delivery.recipient, set())
         if manifest.payload_file not in here:
             _restore_payload(ctx, delivery.recipient, manifest, present)
-        if manifest.name.manifest not in here and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists():
+        if (
+            manifest.name.manifest not in here
+            and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists()
+        ):
             publish_manifests(ctx, [(manifest, manifest.to_signed())], (delivery.recipient,))
     for peer in present:
         _tidy_outbox(ctx, peer)
@@ -102,13 +134,19 @@ def sweep(ctx: Context) -> None:
 
 def _restore_payload(ctx: Context, recipient: str, manifest: Manifest, present: dict[str, set[str]]) -> None:
     """A crash between two links, or a person: another recipient's copy, or the archive's, is the same immutable file."""
-    for other in (*(ctx.folders.outbox(peer) for peer in manifest.recipients if peer in present), ctx.folders.archive(manifest.business_date)):
+    for other in (
+        *(ctx.folders.outbox(peer) for peer in manifest.recipients if peer in present),
+        ctx.folders.archive(manifest.business_date),
+    ):
         copy = other / manifest.payload_file
         if copy.exists():
             durable.link(copy, ctx.folders.outbox(recipient), manifest.payload_file)
             return
     name = manifest.name.stem
-    problem = Problem("payload-lost", f"{name}: its payload is in no outbox and not in the archive; restore it from a backup, or export again")
+    problem = Problem(
+        "payload-lost",
+        f"{name}: its payload is in no outbox and not in the archive; restore it from a backup, or export again",
+    )
     quarantine.note(ctx, recipient, name, problem)
 
 
@@ -118,7 +156,11 @@ def _tidy_outbox(ctx: Context, peer: str) -> None:
     batches: dict[str, list[FileName]] = defaultdict(list)
     for entry in os.scandir(folder) if folder.exists() else ():
         parsed = parse_file_name(entry.name)
-        if parsed is not None and parsed.kind is not FileKind.RECEIPT and parsed.batch.id.feed.origin == ctx.me:
+        if (
+            parsed is not None
+            and parsed.kind is not FileKind.RECEIPT
+            and parsed.batch.id.feed.origin == ctx.me
+        ):
             batches[parsed.batch.stem].append(parsed)
     states = ctx.store.outgoing_state(batches)
     for stem, files in batches.items():

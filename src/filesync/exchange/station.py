@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from filesync import config
@@ -28,7 +23,15 @@ from filesync.exchange.capture import Export, export, order_of, seal_table
 from filesync.exchange.context import Clock, Context, system_clock
 from filesync.exchange.folders import Folders
 from filesync.exchange.incoming import acknowledge, import_all
-from filesync.exchange.reports import ExchangeReport, Held, ImportReport, Observer, SealReport, TurnReport, unobserved
+from filesync.exchange.reports import (
+    ExchangeReport,
+    Held,
+    ImportReport,
+    Observer,
+    SealReport,
+    TurnReport,
+    unobserved,
+)
 from filesync.exchange.road import fetch_all, ship_all
 from filesync.exchange.settling import settle_all, sweep
 from filesync.exchange.status import Status, read_status
@@ -37,6 +40,14 @@ from filesync.protocol.signing import SigningKey
 from filesync.sources import Kind
 from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+    from types import TracebackType
+
+    import pyarrow as pa
 
 LOCK_NAME = "filesync.lock"
 #: How long a command waits for another one in the same folder before it gives up.
@@ -72,13 +83,20 @@ class Station:
             public = config.key_path(root).with_suffix(".pub")
             public.write_text(key.public.to_openssh(site) + "\n", encoding="utf-8")
         if not (root / "filesync.db").exists():
-            SqliteStore.create(root / "filesync.db", Site(site, role, new_epoch(secrets.token_bytes(8)))).close()
+            SqliteStore.create(
+                root / "filesync.db", Site(site, role, new_epoch(secrets.token_bytes(8)))
+            ).close()
         # Last: at this instant the folder is a site.
         (root / config.FILE_NAME).write_text(config.render_new(site, role), encoding="utf-8")
 
     @classmethod
     def open(
-        cls, root: Path, *, contracts: Registry | None = None, clock: Clock = system_clock, observe: Observer = unobserved
+        cls,
+        root: Path,
+        *,
+        contracts: Registry | None = None,
+        clock: Clock = system_clock,
+        observe: Observer = unobserved,
     ) -> Self:
         """Open the site at `root`. Raises `ConfigError` saying what to change."""
         settings = config.load(root)
@@ -99,7 +117,9 @@ class Station:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # ---------------------------------------------------------------- steps
@@ -117,7 +137,10 @@ class Station:
     def exchange(self, peer: str | None = None) -> ExchangeReport:
         """Ship what waits and fetch what arrived, without judging it."""
         if peer is not None and peer not in self.context.settings.peers:
-            raise ConfigError("peer-unknown", f"no peer is called {peer!r}; known: {', '.join(self.context.settings.peers) or 'none'}")
+            raise ConfigError(
+                "peer-unknown",
+                f"no peer is called {peer!r}; known: {', '.join(self.context.settings.peers) or 'none'}",
+            )
         report = ExchangeReport()
         with self._working():
             ship_all(self.context, report, peer)
@@ -132,17 +155,31 @@ class Station:
         return report
 
     def export(
-        self, dataset: str, *, path: Path | None = None, business_date: date | None = None, to: str | None = None,
-        format: Format | None = None, full: bool = False, again: bool = False,
-    ) -> SealReport:  # fmt: skip
+        self,
+        dataset: str,
+        *,
+        path: Path | None = None,
+        business_date: date | None = None,
+        to: str | None = None,
+        format: Format | None = None,  # noqa: A002 -- the manifest's word
+        full: bool = False,
+        again: bool = False,
+    ) -> SealReport:
         """Capture a dataset from its source (or from the file `path`) and seal what is new or changed."""
         with self._working():
             return export(self.context, Export(dataset, path, business_date, to, format, full, again))
 
     def seal(
-        self, dataset: str, table: pa.Table | Iterator[pa.Table], business_date: date | None = None, *, to: str | None = None,
-        format: Format | None = None, full: bool = False, again: bool = False,
-    ) -> SealReport:  # fmt: skip
+        self,
+        dataset: str,
+        table: pa.Table | Iterator[pa.Table],
+        business_date: date | None = None,
+        *,
+        to: str | None = None,
+        format: Format | None = None,  # noqa: A002 -- the manifest's word
+        full: bool = False,
+        again: bool = False,
+    ) -> SealReport:
         """Seal documents held in memory, or streamed: tables with the contract's columns (`Contract.arrow_schema`; missing optional ones are null).
 
         With `business_date` only documents of that movement day are sealed; cadastros take it as their date.
@@ -193,7 +230,10 @@ class Station:
         try:
             self._lock.acquire(timeout=LOCK_PATIENCE_S)
         except Timeout:
-            raise ConfigError("busy", f"another filesync works in {path.parent} (it holds {path.name}); try again when it is done") from None
+            raise ConfigError(
+                "busy",
+                f"another filesync works in {path.parent} (it holds {path.name}); try again when it is done",
+            ) from None
         try:
             sweep(self.context)
             acknowledge(self.context)

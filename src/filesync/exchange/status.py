@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import date
+from typing import TYPE_CHECKING
 
-from filesync.config import Peer
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
-from filesync.exchange.context import Context
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import FileKind, Role, parse_file_name
 from filesync.stores.values import Direction
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from filesync.config import Peer
+    from filesync.exchange.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,27 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
             )
         )  # fmt: skip
     for folder in sorted((ctx.folders.root / "outbox").iterdir()):
-        for entry in sorted(os.scandir(folder), key=lambda e: e.name) if folder.is_dir() and not folder.name.startswith(".") else ():
+        for entry in (
+            sorted(os.scandir(folder), key=lambda e: e.name)
+            if folder.is_dir() and not folder.name.startswith(".")
+            else ()
+        ):
             parsed = parse_file_name(entry.name)
             if parsed is not None and parsed.kind is FileKind.RECEIPT:
                 waits = _waits(ctx.settings.peers.get(folder.name), folder.name)
-                items.append(OutboxItem(folder.name, entry.name, "receipt", parsed.batch.business_date, None, None, None, None, waits))
+                items.append(
+                    OutboxItem(
+                        folder.name,
+                        entry.name,
+                        "receipt",
+                        parsed.batch.business_date,
+                        None,
+                        None,
+                        None,
+                        None,
+                        waits,
+                    )
+                )
     return items
 
 
@@ -132,21 +152,44 @@ def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[i
             stem, batch = item.verified.stem, item.verified.manifest.id
             match item.decision:
                 case Apply() if item.verified.manifest.payload_file not in listing.payloads:
-                    items.append(InboxItem(peer, stem, "waiting", "payload-missing", "its manifest is here, its payload is not"))
+                    items.append(
+                        InboxItem(
+                            peer,
+                            stem,
+                            "waiting",
+                            "payload-missing",
+                            "its manifest is here, its payload is not",
+                        )
+                    )
                 case Apply():
                     standings.decided(item.verified)
                     items.append(InboxItem(peer, stem, "ready", "ready", "the next import applies it"))
                 case Replay():
-                    items.append(InboxItem(peer, stem, "known", "known", "applied before; the next import answers with the same receipt"))
+                    items.append(
+                        InboxItem(
+                            peer,
+                            stem,
+                            "known",
+                            "known",
+                            "applied before; the next import answers with the same receipt",
+                        )
+                    )
                 case Wait(reason, detail, holes):
                     missing.setdefault((str(batch.feed), batch.epoch), holes)
                     items.append(InboxItem(peer, stem, "waiting", reason.value, detail))
                 case Refuse(problem):
                     items.append(InboxItem(peer, stem, "refused", problem.code, problem.message))
-        items += [InboxItem(peer, str(name), "ready", "receipt", "the next import settles it") for name in listing.receipts]
-        items += [InboxItem(peer, name, "waiting", "manifest-missing", "a payload whose manifest has not arrived") for name in listing.orphans()]
         items += [
-            InboxItem(peer, name, "stranger", "stranger", "not a name of filesync's; it is left alone") for name in listing.strangers
+            InboxItem(peer, str(name), "ready", "receipt", "the next import settles it")
+            for name in listing.receipts
+        ]
+        items += [
+            InboxItem(peer, name, "waiting", "manifest-missing", "a payload whose manifest has not arrived")
+            for name in listing.orphans()
+        ]
+        items += [
+            InboxItem(peer, name, "stranger", "stranger", "not a name of filesync's; it is left alone")
+            for name in listing.strangers
         ]
     return items, missing
 
@@ -160,7 +203,15 @@ def _feeds(ctx: Context, missing: dict[tuple[str, str], tuple[int, ...]]) -> lis
         holes = missing.get(key, ()) if feed.direction is Direction.IN else ()
         states.append(
             FeedState(
-                key[0], feed.direction.value, feed.epoch, feed.sealed, feed.settled, feed.open, feed.rejected, feed.applied_through, holes
+                key[0],
+                feed.direction.value,
+                feed.epoch,
+                feed.sealed,
+                feed.settled,
+                feed.open,
+                feed.rejected,
+                feed.applied_through,
+                holes,
             )
         )
     for (feed_name, epoch), holes in missing.items():
@@ -178,8 +229,12 @@ def _warnings(ctx: Context) -> list[str]:
     ]
     for name in ("inbox", "outbox"):
         top = ctx.folders.root / name
-        unknown = [p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in ctx.settings.peers]
-        found += [f"{name}/{folder}/ belongs to no configured peer and is not read" for folder in sorted(unknown)]
+        unknown = [
+            p.name
+            for p in top.iterdir()
+            if p.is_dir() and not p.name.startswith(".") and p.name not in ctx.settings.peers
+        ]
+        found += [
+            f"{name}/{folder}/ belongs to no configured peer and is not read" for folder in sorted(unknown)
+        ]
     return found
-
-

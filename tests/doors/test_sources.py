@@ -1,4 +1,6 @@
-"""Files in, documents out: CSV, JSON lines and Parquet, with and without a mapping; what is set aside, what is refused, and why."""
+"""Files in, documents out: CSV, JSON lines and Parquet, with and without a mapping; what is set aside, what
+is refused, and why.
+"""
 
 import json
 import os

@@ -27,7 +27,9 @@ BAD = "bad"  # where a fault has to be
 
 
 def outcome(parsed: Parsed) -> list[Any]:
-    """The values; BAD where a fault says why there is none. A null without a fault stays None, and would be a test's failure."""
+    """The values; BAD where a fault says why there is none. A null without a fault stays None, and would be a
+    test's failure.
+    """
     found: list[Any] = parsed.values.to_pylist()
     for fault in parsed.faults:
         for place in fault.mask.nonzero()[0].tolist():

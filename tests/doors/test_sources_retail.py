@@ -1,4 +1,6 @@
-"""Real sales through the mapping in tests/retail.toml: not a line, not a centavo is lost (UCI Online Retail, D. Chen 2015, CC BY 4.0)."""
+"""Real sales through the mapping in tests/retail.toml: not a line, not a centavo is lost (UCI Online Retail,
+D. Chen 2015, CC BY 4.0).
+"""
 
 import tomllib
 from collections import Counter, defaultdict

@@ -1,4 +1,6 @@
-"""Queries on a site's own database, one per relation; SQLite here, PostgreSQL where $FILESYNC_TEST_POSTGRESQL names one."""
+"""Queries on a site's own database, one per relation; SQLite here, PostgreSQL where $FILESYNC_TEST_POSTGRESQL
+names one.
+"""
 
 import os
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Rows in: dropped files and SQL queries, mapped to a contract's documents. Reading never changes a source."""
+"""Rows in: dropped files and SQL queries, mapped to a contract's documents. A source is never changed."""
 
 from filesync.sources.capture import Captured, read_source, source_files
 from filesync.sources.settings import Kind, SourceSettings

@@ -1,11 +1,14 @@
 """From a source to documents: the one way in. Reading never changes a source.
 
-- A document that cannot be formed (a value that does not fit, a required one that is missing, a difference inside a group) is set aside whole
-  with line, field, value and reason; the others go on.
-- A line that belongs to nobody (its columns cannot be told apart, or its `group_by` column is empty) makes a grouped file unreadable as a whole: some document
-  would go on without it. Where each line is a document, that line alone is set aside.
-- A file that cannot be read at all is a RejectedError "source-unreadable"; settings that do not fit the contract are a ConfigError.
-- Files without `group_by` are read in chunks. With `group_by` a file is held whole (lines of a document may stand anywhere in it); so are queries.
+- A document that cannot be formed (a value that does not fit, a required one that is missing, a difference
+  inside a group) is set aside whole with line, field, value and reason; the others go on.
+- A line that belongs to nobody (its columns cannot be told apart, or its `group_by` column is empty) makes a
+  grouped file unreadable as a whole: some document would go on without it. Where each line is a document,
+  that line alone is set aside.
+- A file that cannot be read at all is a RejectedError "source-unreadable"; settings that do not fit the
+  contract are a ConfigError.
+- Files without `group_by` are read in chunks. With `group_by` a file is held whole (lines of a document may
+  stand anywhere in it); so are queries.
 - Documents come in the order in which their first lines stand in the source.
 """
 
@@ -47,9 +50,11 @@ _WILD = frozenset("*?[")
 class Captured:
     """Documents from a source, and what could not become one.
 
-    `table` has the contract's Arrow schema; its values have the right types, but are not validated yet. `lines` says for each document on which line
-    of the file (row of a Parquet file or query) it begins, from 1; a problem's `row` is such a number too. `set_aside` has one entry per document
-    that could not be formed: {"line", "problems": [...], "rows": [{"line", "values": {column: value}} or {"line", "text"}]}, ready for JSON.
+    `table` has the contract's Arrow schema; its values have the right types, but are not validated yet.
+    `lines` says for each document on which line of the file (row of a Parquet file or query) it begins, from
+    1; a problem's `row` is such a number too. `set_aside` has one entry per document that could not be
+    formed: {"line", "problems": [...], "rows": [{"line", "values": {column: value}} or {"line", "text"}]},
+    ready for JSON.
     """
 
     label: str
@@ -61,7 +66,9 @@ class Captured:
 
 
 def source_files(settings: SourceSettings, root: Path, path: Path | None = None) -> list[Path]:
-    """The files that a source consists of now, by name. `path` stands in for the configured one; none at all is no error."""
+    """The files that a source consists of now, by name. `path` stands in for the configured one; none at all
+    is no error.
+    """
     stated = root / (path if path is not None else settings.path or "")
     if stated.is_file():  # also a name with [ or * in it that really exists
         return [stated]
@@ -76,9 +83,11 @@ def source_files(settings: SourceSettings, root: Path, path: Path | None = None)
 def read_source(
     settings: SourceSettings, contract: Contract, *, root: Path, site: str, path: Path | None = None
 ) -> Iterator[Captured]:
-    """The documents of a source, chunk by chunk. `path` stands in for the configured files; `site` is the origem where nothing else is said.
+    """The documents of a source, chunk by chunk. `path` stands in for the configured files; `site` is the
+    origem where nothing else is said.
 
-    Raises ConfigError (settings do not fit, no such file), RejectedError (unreadable), TransportError (locked, busy, changing: later).
+    Raises ConfigError (settings do not fit, no such file), RejectedError (unreadable), TransportError
+    (locked, busy, changing: later).
     """
     if settings.kind is Kind.STORE:
         raise ConfigError(

@@ -1,9 +1,11 @@
 """CSV files as columns of text, with the line on which each row begins.
 
-- A file without a quotation mark is read by Arrow; one with quotation marks, or with a line that Arrow refuses, by Python's strict reader,
-  which knows its lines and stops at a quotation mark that does not close. Both give the same rows.
-- Columns without a name at the end of the header, and empty fields after the last column, are the trailing delimiters of spreadsheets:
-  dropped while they are empty. Lines without any content are skipped, and so is the end mark of DOS (0x1A).
+- A file without a quotation mark is read by Arrow; one with quotation marks, or with a line that Arrow
+  refuses, by Python's strict reader, which knows its lines and stops at a quotation mark that does not close.
+  Both give the same rows.
+- Columns without a name at the end of the header, and empty fields after the last column, are the trailing
+  delimiters of spreadsheets: dropped while they are empty. Lines without any content are skipped, and so is
+  the end mark of DOS (0x1A).
 - A row that cannot be split into the header's columns is `Malformed`, with its line and text.
 """
 
@@ -122,7 +124,9 @@ def _csv_by_arrow(path: Path, settings: SourceSettings, header: _Header) -> Iter
 
 
 def _csv_by_line(path: Path, settings: SourceSettings, header: _Header, done: int) -> Iterator[Raw]:
-    """From the line after `done`. Strict: a quotation mark is closed before the delimiter, or the line is malformed."""
+    """From the line after `done`. Strict: a quotation mark is closed before the delimiter, or the line is
+    malformed.
+    """
     width = len(header.names)
     seen: list[str] = []  # the lines of the row that is being read, for the report
     rows: list[list[str]] = []

@@ -1,7 +1,9 @@
-"""Files that hold documents already, in the contract's own shape: Parquet with nested lines, JSON lines. They are streamed.
+"""Files that hold documents already, in the contract's own shape: Parquet with nested lines, JSON lines. They
+are streamed.
 
-`origem` may be absent: it is this site's id then. Everything else has to be as the contract says; what is not is refused or set aside, never adapted.
-JSON lines are parsed in blocks by Arrow; a block that it refuses is read line by line, so that one bad line is one document set aside.
+`origem` may be absent: it is this site's id then. Everything else has to be as the contract says; what is not
+is refused or set aside, never adapted. JSON lines are parsed in blocks by Arrow; a block that it refuses is
+read line by line, so that one bad line is one document set aside.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class Documents:
 def read_documents(
     path: Path, settings: SourceSettings, contract: Contract, site: str
 ) -> Iterator[Documents]:
-    """A file's documents in chunks; at least one chunk. Raises RejectedError where the file is of another shape."""
+    """A file's documents in chunks; at least one chunk. Raises RejectedError where the file is of another
+    shape.
+    """
     with guarded(path, settings.encoding):
         if settings.kind is Kind.PARQUET:
             yield from _parquet(path, contract, site)

@@ -1,7 +1,8 @@
 """What could not become a document, and why. A document with one fault is set aside whole; the others go on.
 
-Faults are noted over whole columns (an array of rows and a way to word each); words are made only for what is reported: the first row of
-each document and field. A missing value is reported only where no stronger fault explains it.
+Faults are noted over whole columns (an array of rows and a way to word each); words are made only for what is
+reported: the first row of each document and field. A missing value is reported only where no stronger fault
+explains it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Faults:
         per_line: bool,
         weak: bool = False,
     ) -> None:
-        """These rows' documents cannot be formed. `per_line`: the field is one of a line, not of the document."""
+        """These rows' documents cannot be formed. `per_line`: the field is one of a line, not of the
+        document.
+        """
         self._noted.append(_Noted(frame, relation, name, rows, message, code, per_line, weak))
 
     def documents(self, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -61,7 +64,9 @@ class Faults:
         return bad
 
     def problems(self) -> dict[int, list[Problem]]:
-        """For each document with faults, what is wrong: one problem per field, at the first line that has it."""
+        """For each document with faults, what is wrong: one problem per field, at the first line that has
+        it.
+        """
         found: dict[int, dict[tuple[str, str], Problem]] = {}
         for noted in sorted(self._noted, key=lambda noted: noted.weak):
             documents = noted.frame.grouping.document[noted.rows]

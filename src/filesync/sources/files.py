@@ -1,7 +1,9 @@
-"""Files of rows as columns, with the line on which each row stands: CSV (delimited.py), JSON lines, Parquet. Reading never changes a file.
+"""Files of rows as columns, with the line on which each row stands: CSV (delimited.py), JSON lines, Parquet.
+Reading never changes a file.
 
 - JSON lines: numbers keep their digits (10.10 is never a float); they become text in the source's own form.
-- A row that cannot be split into its columns is `Malformed`, with its line and text. A file that is no such file at all is a RejectedError.
+- A row that cannot be split into its columns is `Malformed`, with its line and text. A file that is no such
+  file at all is a RejectedError.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 def read_rows(path: Path, settings: SourceSettings, needed: Sequence[str]) -> Iterator[Raw]:
     """The rows of a file, in chunks; at least one chunk, so that a file without rows still shows its columns.
 
-    `needed`: the columns that the mapping uses. Raises RejectedError "source-unreadable", TransportError where the file is locked or being written.
+    `needed`: the columns that the mapping uses. Raises RejectedError "source-unreadable", TransportError
+    where the file is locked or being written.
     """
     with guarded(path, settings.encoding):
         match settings.kind:

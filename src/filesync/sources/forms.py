@@ -1,11 +1,15 @@
-"""How a source writes its numbers, dates, times and truth values, and reading them exactly. Pure, over whole Arrow arrays.
+"""How a source writes its numbers, dates, times and truth values, and reading them exactly. Pure, over whole
+Arrow arrays.
 
-- Numbers go from text to decimal to the scaled integer; no value ever passes through a float. A float column is read only where the mapping
-  says `round`, and then by its shortest decimal form (2.675 is 2.675).
-- Nothing is rounded, clipped or guessed: what does not fit is null in the result, and a `Fault` says which values and why.
-- A form is written with dd, d, mm, m, aaaa (or yyyy), aa (2000 to 2099), HH, H, MM, SS, fff; anything else stands for itself.
-  Months are small, minutes are capital. Without a `datetime` form, date-times are ISO 8601.
-- A date-time gets the stated offset; the offset of a value that carries its own is kept. Time zone databases are not used (Windows has none).
+- Numbers go from text to decimal to the scaled integer; no value ever passes through a float. A float column
+  is read only where the mapping says `round`, and then by its shortest decimal form (2.675 is 2.675).
+- Nothing is rounded, clipped or guessed: what does not fit is null in the result, and a `Fault` says which
+  values and why.
+- A form is written with dd, d, mm, m, aaaa (or yyyy), aa (2000 to 2099), HH, H, MM, SS, fff; anything else
+  stands for itself. Months are small, minutes are capital. Without a `datetime` form, date-times are ISO
+  8601.
+- A date-time gets the stated offset; the offset of a value that carries its own is kept. Time zone databases
+  are not used (Windows has none).
 
 Arrays have no nulls on the way in: empty cells were taken out before.
 """
@@ -115,7 +119,9 @@ def _pattern(form: str) -> str:
 
 
 def texts(values: pa.Array, forms: Forms) -> Parsed:
-    """Values as text: numbers in the source's own form, dates and times in ISO form. Floats have no exact text."""
+    """Values as text: numbers in the source's own form, dates and times in ISO form. Floats have no exact
+    text.
+    """
     kind = values.type
     if pa.types.is_string(kind):
         return Parsed(values)
@@ -126,7 +132,8 @@ def texts(values: pa.Array, forms: Forms) -> Parsed:
     if pa.types.is_boolean(kind):
         return Parsed(pc.if_else(values, "true", "false"))
     if pa.types.is_decimal(kind):
-        # Not Arrow's own cast, which writes 1E-7; and without trailing zeros, which depend on the other rows' decimals.
+        # Not Arrow's own cast, which writes 1E-7; and without trailing zeros, which depend on the other rows'
+        # decimals.
         plain = [format(value.normalize(), "f").replace(".", forms.decimal) for value in values.to_pylist()]
         return Parsed(pa.array(plain, pa.string()))
     if pa.types.is_date64(kind):
@@ -137,7 +144,9 @@ def texts(values: pa.Array, forms: Forms) -> Parsed:
 
 
 def decimals(values: pa.Array, forms: Forms, *, floats: bool) -> Parsed:
-    """Exact decimals with up to 20 digits before and 12 after the point. `floats` says that the mapping rounds."""
+    """Exact decimals with up to 20 digits before and 12 after the point. `floats` says that the mapping
+    rounds.
+    """
     kind = values.type
     if pa.types.is_integer(kind):
         return Parsed(values.cast(DECIMAL))
@@ -182,7 +191,8 @@ def _from_floats(values: pa.Array) -> Parsed:
     short = pc.invert(pc.match_substring(text, "e"))
     digits = pc.and_(short, pc.match_substring_regex(text, "^-?[0-9]+(?:\\.[0-9]{0,12})?$"))
     by_text = pc.if_else(digits, text, None).cast(DECIMAL)
-    # 1e-07 and numbers of many digits: the cast, which rounds to 12 places; the mapping rounds further anyway.
+    # 1e-07 and numbers of many digits: the cast, which rounds to 12 places; the mapping rounds further
+    # anyway.
     by_cast = pc.if_else(pc.and_(sane, pc.invert(pc.fill_null(digits, False))), values, None).cast(
         DECIMAL, safe=False
     )
@@ -228,7 +238,9 @@ def booleans(values: pa.Array) -> Parsed:
 
 
 def dates(values: pa.Array, forms: Forms, read_as: str | None) -> Parsed:
-    """Dates, in the source's date form, or the day of a date-time where the mapping says `as = "datetime"`."""
+    """Dates, in the source's date form, or the day of a date-time where the mapping says `as =
+    "datetime"`.
+    """
     kind = values.type
     if pa.types.is_date(kind):
         return Parsed(values.cast(pa.date32()))
@@ -293,7 +305,9 @@ def datetimes(values: pa.Array, forms: Forms) -> Parsed:
 
 
 def _days(parts: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """(date32, whether day and time exist) of a struct of matched digits. Not strptime: it takes the 31st of February."""
+    """(date32, whether day and time exist) of a struct of matched digits. Not strptime: it takes the 31st of
+    February.
+    """
     names = [parts.type.field(i).name for i in range(parts.type.num_fields)]
     valid = parts.is_valid().to_numpy(zero_copy_only=False)
 
@@ -323,7 +337,9 @@ def _two(parts: pa.Array, names: list[str], part: str) -> pa.Array:
 
 
 def _on_site(values: pa.Array, forms: Forms) -> pa.Array:
-    """Naive time as the source's clock shows it. An instant with a time zone is UTC inside; moving it needs only the offset."""
+    """Naive time as the source's clock shows it. An instant with a time zone is UTC inside; moving it needs
+    only the offset.
+    """
     kind = values.type
     if kind.tz is None:
         return values

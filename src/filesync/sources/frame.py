@@ -1,7 +1,9 @@
-"""A source's rows in memory: columns as distinct values and codes, and the grouping of rows into documents. Pure.
+"""A source's rows in memory: columns as distinct values and codes, and the grouping of rows into documents.
+Pure.
 
-A column is stored as its distinct values and one int32 code per row (-1: empty). Rules then work on distinct values only: half a million prices are
-a few thousand different texts. Documents are numbered in the order in which their first row stands in the source.
+A column is stored as its distinct values and one int32 code per row (-1: empty). Rules then work on distinct
+values only: half a million prices are a few thousand different texts. Documents are numbered in the order in
+which their first row stands in the source.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ class Cells:
         return self.mapped(pc.if_else(mask, self.values, None))
 
     def mapped(self, values: pa.Array) -> Cells:
-        """The same cells with other values, one for each distinct value; null empties the cell. Equal values become one."""
+        """The same cells with other values, one for each distinct value; null empties the cell. Equal values
+        become one.
+        """
         encoded = pc.dictionary_encode(values)
         table = np.append(_codes(encoded.indices), np.int32(-1))  # code -1 finds the last entry
         return Cells(encoded.dictionary, table[self.codes])
@@ -78,7 +82,9 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Which rows make which document. `order` lists the rows by document, in source order; document d has order[starts[d]:starts[d+1]]."""
+    """Which rows make which document. `order` lists the rows by document, in source order; document d has
+    order[starts[d]:starts[d+1]].
+    """
 
     document: Codes  # per row; -1: belongs to none
     order: Rows
@@ -136,7 +142,9 @@ class Frame:
 
 
 def combined(cells: Sequence[Cells], rows: int) -> tuple[Codes, Rows]:
-    """Number the distinct combinations of several columns in order of appearance: (code per row, a row of each combination)."""
+    """Number the distinct combinations of several columns in order of appearance: (code per row, a row of
+    each combination).
+    """
     key = np.zeros(rows, np.int64)
     for column in cells:
         width = len(column.values) + 1
@@ -148,7 +156,9 @@ def combined(cells: Sequence[Cells], rows: int) -> tuple[Codes, Rows]:
 
 
 def _meant(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """What a driver's own types stand for: PostgreSQL's numeric comes as text with a point, a UUID as 16 bytes."""
+    """What a driver's own types stand for: PostgreSQL's numeric comes as text with a point, a UUID as 16
+    bytes.
+    """
     if isinstance(kind, pa.UuidType):
         return pa.array([str(uuid.UUID(bytes=value)) for value in values.to_pylist()], pa.string())
     if isinstance(kind, pa.OpaqueType) and kind.type_name == "numeric" and len(values):

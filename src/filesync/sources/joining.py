@@ -1,7 +1,9 @@
-"""The rows of several queries put together: each child row finds its document by the columns that both queries have. Pure.
+"""The rows of several queries put together: each child row finds its document by the columns that both
+queries have. Pure.
 
-The columns are `group_by`, or else the contract's key as far as both queries select it. A child row that finds no document is an orphan: it is reported
-and set aside, never dropped. A key that the documents' query returns twice cannot own lines: both are set aside.
+The columns are `group_by`, or else the contract's key as far as both queries select it. A child row that
+finds no document is an orphan: it is reported and set aside, never dropped. A key that the documents' query
+returns twice cannot own lines: both are set aside.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def query_frames(
     tables: Mapping[str, pa.Table],
     problems: Sequence[str],
 ) -> tuple[dict[str, Frame], Orphans]:
-    """A frame for each relation, and the rows that belong to no document. Raises ConfigError with everything that does not fit, `problems` first."""
+    """A frame for each relation, and the rows that belong to no document. Raises ConfigError with everything
+    that does not fit, `problems` first.
+    """
     wrong = [*problems, *_strangers(settings, plan, tables)]
     joins = {}
     for child in plan.children:
@@ -125,7 +129,9 @@ def _numbers(rows: int) -> Any:
 
 
 def _owners(forms: Forms, documents: Sequence[Cells], lines: Sequence[Cells]) -> Codes:
-    """For each line the number of its document, or -1. Keys compare as text: one query may give 7, the other '7'."""
+    """For each line the number of its document, or -1. Keys compare as text: one query may give 7, the other
+    '7'.
+    """
     rows = len(documents[0].codes)
     together = []
     for mine, theirs in zip(documents, lines, strict=True):

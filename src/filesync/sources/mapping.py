@@ -1,9 +1,14 @@
-"""Rows become documents: a plan's rules run over frames. Pure, over whole columns; Python sees single rows only where something is wrong.
+"""Rows become documents: a plan's rules run over frames. Pure, over whole columns; Python sees single rows
+only where something is wrong.
 
-- Every rule is run on every line, also where the document takes only the first: a document with one unreadable value is set aside whole.
-- Where a document's field may differ between its lines and no `take` says which, differing is an error of that document.
-- A document whose required field is empty is set aside here, where its line is still known. Ranges, patterns and row rules are the contract's matter.
-- Order: lines of child relations, then relations with one row per document, then the document, whose sums need both.
+- Every rule is run on every line, also where the document takes only the first: a document with one
+  unreadable value is set aside whole.
+- Where a document's field may differ between its lines and no `take` says which, differing is an error of
+  that document.
+- A document whose required field is empty is set aside here, where its line is still known. Ranges, patterns
+  and row rules are the contract's matter.
+- Order: lines of child relations, then relations with one row per document, then the document, whose sums
+  need both.
 """
 
 from __future__ import annotations
@@ -53,9 +58,11 @@ class Lines:
 def build(
     plan: Plan, contract: Contract, forms: Forms, frames: Mapping[str, Frame], faults: Faults
 ) -> pa.Table:
-    """All documents, in the contract's Arrow schema, also those that `faults` names; the caller takes them out.
+    """All documents, in the contract's Arrow schema, also those that `faults` names; the caller takes them
+    out.
 
-    `frames` holds the rows of each relation; a file has one frame for all of them. The first relation's frame numbers the documents.
+    `frames` holds the rows of each relation; a file has one frame for all of them. The first relation's frame
+    numbers the documents.
     """
     main = frames[plan.document.name]
     documents = main.grouping.documents
@@ -76,7 +83,9 @@ def build(
 
 
 def _nested(lines: Lines, kind: pa.DataType) -> pa.Array:
-    """list<struct>; a document without lines has none at all (null), as in JSON where the member is absent."""
+    """list<struct>; a document without lines has none at all (null), as in JSON where the member is
+    absent.
+    """
     rows = int(lines.starts[-1])
     members = [lines.columns.get(member.name, pa.nulls(rows, member.type)) for member in kind.value_type]
     items = pa.StructArray.from_arrays(members, fields=list(kind.value_type))
@@ -270,7 +279,9 @@ class RelationRun:
         return pa.array(sums, pa.int64())
 
     def _require(self, slot: Slot, codes: Codes, rows: Rows) -> None:
-        """Note the empty cells of a required field; `rows` says on which row of the frame each of them stands."""
+        """Note the empty cells of a required field; `rows` says on which row of the frame each of them
+        stands.
+        """
         empty = rows[codes < 0] if slot.required else rows[:0]
         if len(empty):
             columns = ", ".join(slot.rule.columns)
@@ -281,7 +292,9 @@ class RelationRun:
             )  # fmt: skip
 
     def _note(self, slot: Slot, cells: Cells, parsed: Parsed, column: str, rows: Rows | None = None) -> None:
-        """Note the faults of distinct values on the rows that have them. `rows`: the cells' values are those of these rows."""
+        """Note the faults of distinct values on the rows that have them. `rows`: the cells' values are those
+        of these rows.
+        """
         for fault in parsed.faults:
             hit = np.flatnonzero(np.append(fault.mask, False)[cells.codes])
             if not len(hit):
@@ -321,7 +334,9 @@ def _extracted(text: pa.Array, pattern: str) -> pa.Array:
 
 
 def _extreme(cells: Cells, grouping: Grouping, take: Take, target: Target) -> Cells:
-    """The least or greatest value of each document; empty cells do not count. Date-times compare as instants, whatever their offset."""
+    """The least or greatest value of each document; empty cells do not count. Date-times compare as instants,
+    whatever their offset.
+    """
     values = cells.values
     if target is Target.DATETIME:
         values = pa.array(

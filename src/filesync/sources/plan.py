@@ -1,8 +1,10 @@
 """A column mapping held against a contract: which rule fills which field of which relation. Pure.
 
 Two ways to a plan:
-- with `columns`, a field gets what its rule says; a field without a rule is absent (`origem` is this site's id);
-- without `columns`, and for queries, a field without a rule takes the column of its own name, and a column that belongs to nothing is an error.
+- with `columns`, a field gets what its rule says; a field without a rule is absent (`origem` is this site's
+  id);
+- without `columns`, and for queries, a field without a rule takes the column of its own name, and a column
+  that belongs to nothing is an error.
 
 Every disagreement is listed at once. Nothing is read here.
 """
@@ -70,7 +72,9 @@ class Plan:
 def make_plan(
     settings: SourceSettings, contract: Contract, site: str, named: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Plan, list[str]]:
-    """The plan, and what is wrong with it. `named` holds the columns of each relation's source, where fields may go by their own name."""
+    """The plan, and what is wrong with it. `named` holds the columns of each relation's source, where fields
+    may go by their own name.
+    """
     problems: list[str] = []
     unknown = settings.relations.keys() - {child.name for child in contract.relations[1:]}
     problems.extend(

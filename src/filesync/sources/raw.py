@@ -1,4 +1,6 @@
-"""What reading a file of rows gives, and what every reading shares: the guard around an open file, its encoding, its chunks."""
+"""What reading a file of rows gives, and what every reading shares: the guard around an open file, its
+encoding, its chunks.
+"""
 
 from __future__ import annotations
 

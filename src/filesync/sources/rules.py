@@ -9,8 +9,9 @@ A rule is one of six things; a plain string is short for `{ column = "..." }`:
     { product_of = ["a", "b"] }    exact decimal product of two columns
     { line_number = true }         1, 2, 3 ... inside the document, in the order of the source
 
-`default` stands in where the column is empty, or `extract`, `match` or `lookup` find nothing; it is a value of the field, not of the column.
-Without it, finding nothing is an error of that document. What is not here: whether the contract has such a field (`plan.py`).
+`default` stands in where the column is empty, or `extract`, `match` or `lookup` find nothing; it is a value
+of the field, not of the column. Without it, finding nothing is an error of that document. What is not here:
+whether the contract has such a field (`plan.py`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Take(Enum):
 
 
 class Rounding(Enum):
-    """What to do with more decimals than the field holds. Half-up is away from zero, as people round money."""
+    """What to do with more decimals than the field holds. Half-up is away from zero, as people round
+    money.
+    """
 
     HALF_EVEN = "half-even"
     HALF_UP = "half-up"
@@ -144,7 +147,9 @@ RULE_KEYS: Final = frozenset(_MODIFIERS).union(*_MODIFIERS.values())
 
 
 class Reading:
-    """Reads TOML values and collects every problem with its key path, so that a person sees all of them at once."""
+    """Reads TOML values and collects every problem with its key path, so that a person sees all of them at
+    once.
+    """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -205,7 +210,8 @@ def read_columns(
     relations: dict[str, RelationRules] = {}
     for name, value in table.items():
         at = f"{where}.{name}"
-        # A table with any word of a rule in it is meant as a rule; "*" says for certain that it is a relation.
+        # A table with any word of a rule in it is meant as a rule; "*" says for certain that it is a
+        # relation.
         if isinstance(value, Mapping) and ("*" in value or not RULE_KEYS & value.keys()):
             relations[name] = _relation(reading, at, value)
         elif (rule := _rule(reading, at, value)) is not None:

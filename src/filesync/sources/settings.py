@@ -1,7 +1,8 @@
 """Where a dataset's rows come from, and how they are read: `[datasets.<name>.source]` as frozen settings.
 
-Everything that can be judged without the contract and without the file is judged here, all problems at once, each with its key path.
-What needs the contract (is there such a field?) is judged by `plan.py`; what needs the file, when it is read.
+Everything that can be judged without the contract and without the file is judged here, all problems at once,
+each with its key path. What needs the contract (is there such a field?) is judged by `plan.py`; what needs
+the file, when it is read.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """One source. `document` and `relations` are empty where the columns are the contract's fields already."""
+    """One source. `document` and `relations` are empty where the columns are the contract's fields
+    already.
+    """
 
     kind: Kind
     path: str | None = None  # a glob, inside the site's root or absolute
@@ -71,7 +74,9 @@ class SourceSettings:
         return bool(self.document or self.relations)
 
     def digest(self, contract_name: str) -> str:
-        """sha256 over everything that decides what a file's rows become. The same file under the same digest gives the same documents."""
+        """sha256 over everything that decides what a file's rows become. The same file under the same digest
+        gives the same documents.
+        """
         stated = json.dumps([MEANING, contract_name, self.text], separators=(",", ":"))
         return hashlib.sha256(stated.encode()).hexdigest()
 

@@ -1,9 +1,13 @@
-"""Rows out of a site's own database, one query per relation, through ADBC. The database is opened for reading only.
+"""Rows out of a site's own database, one query per relation, through ADBC. The database is opened for reading
+only.
 
-- A `postgresql://` address goes to PostgreSQL (an optional driver, imported only then); anything else is the path of a SQLite file. SQLite is never
-  opened by another library or as a plain file: closing that would drop the locks of its writers.
-- A query's rows are held in memory whole: the driver settles a column's type over all rows, so that a text in row 5,000 is no error.
-- A database that is busy or not reachable is a TransportError, to be tried again; a query that cannot run is a ConfigError.
+- A `postgresql://` address goes to PostgreSQL (an optional driver, imported only then); anything else is the
+  path of a SQLite file. SQLite is never opened by another library or as a plain file: closing that would drop
+  the locks of its writers.
+- A query's rows are held in memory whole: the driver settles a column's type over all rows, so that a text in
+  row 5,000 is no error.
+- A database that is busy or not reachable is a TransportError, to be tried again; a query that cannot run is
+  a ConfigError.
 """
 
 from __future__ import annotations

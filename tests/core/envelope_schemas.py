@@ -39,153 +39,34 @@ def oracle(kind: str) -> Any:
     return _Validator(schema, format_checker=formats)
 
 
+# What lies at a bound, or looks like what is asked for.
+# fmt: off
+_NUMBERS = [0, 1, -1, 2, 99, 100, 2**53 - 1, 2**53, -(2**53), -(2**53) + 1, 10**10 - 1, 10**10, 10**9, 10**9 + 1]
+_TEXTS = [
+    "", "a", "A", "é", "\U0001f600", "\x00", "\x1b[0m", "a b", "2025-03-14 18:02:11Z",
+    *["con", "caixa-01", "delta", "snapshot", "parquet", "jsonl", "APPLIED", "itens", "Vendas", "a.b", "a/b", "a_b", "a-b", "_a", "a_", "-a", "a-", "a--b", "a__b", "0", "01"],
+    *["vendas.v1", "v.v0", "x.v1000000000", "vendas.v10000", "/itens/0"], "ab" * 32, "AB" * 32,
+    *["2025-03-14", "2025-02-29", "2024-02-29", "0000-01-01"],
+    *["2025-03-14T18:02:11Z", "2025-03-14t18:02:11z", "2025-03-14T18:02:11", "2025-03-14T24:00:00Z", "2025-03-14T23:59:60Z"],
+    *["2025-03-14T18:02:11.Z", "2025-03-14T18:02:11.1-03:00", "2025-03-14T18:02:11.123456Z", "2025-03-14T18:02:11.1234567Z"],
+    *["2025-03-14T18:02:11-00:00", "2025-03-14T18:02:11+24:00", "2025-03-14T18:02:11+03:60", "2025-02-29T18:02:11Z"],
+    "vendas.con.matriz.k3v7q2ma.0000000012.20250314.abababababab",
+    "vendas.caixa-01.matriz.k3v7q2ma.0000000000.20250314.abababababab",
+]
+# Days that the pattern for names could get wrong.
+_TEXTS += [
+    f"vendas.caixa-01.matriz.k3v7q2ma.0000000012.{day}.abababababab"
+    for day in ["20250314", "20250100", "20250132", "20250200", "20250229", "20240229", "20240230", "19000229", "20000229", "00000101", "00010101", "00040229", "20250431", "20250631", "20250931", "20251131", "20251231", "20251232", "20251301", "20250001", "99991231"]
+]
+_LENGTHS = [0, 1, 23, 24, 25, 39, 40, 41, 62, 63, 64, 65, 79, 80, 81, 99, 100, 101, 120, 121, 127, 128, 129, 200, 201]
+_LENGTHS += [255, 256, 257, 499, 500, 501, 511, 512, 513, 999, 1000, 1001, 1024, 1025, 2000, 2001, 5000]
 _VALUES: list[Any] = [
-    *(None, True, False, 0, 1, -1, 2, 99, 100, 2**53 - 1, -(2**53) + 1, 10**10 - 1, 10**10, 10**9, 10**9 + 1),
-    *(
-        "",
-        "a",
-        "A",
-        "con",
-        "caixa-01",
-        "delta",
-        "snapshot",
-        "parquet",
-        "jsonl",
-        "APPLIED",
-        "vendas.v1",
-        "v.v0",
-        "x.v1000000000",
-    ),
-    *(
-        "vendas.v10000",
-        "2025-02-29",
-        "2024-02-29",
-        "0000-01-01",
-        "2025-03-14",
-        "ab" * 32,
-        "AB" * 32,
-        "é",
-        "\U0001f600",
-        "\x00",
-        "\x1b[0m",
-    ),
-    *(
-        "2025-03-14T18:02:11Z",
-        "2025-03-14t18:02:11z",
-        "2025-03-14T18:02:11",
-        "2025-03-14T24:00:00Z",
-        "2025-03-14T18:02:11.1-03:00",
-    ),
-    *(
-        "2025-03-14T23:59:60Z",
-        "2025-03-14T18:02:11.1234567Z",
-        "2025-03-14T18:02:11+24:00",
-        "2025-03-14T18:02:11-00:00",
-    ),
-    *(
-        "2025-03-14T18:02:11+03:60",
-        "2025-03-14 18:02:11Z",
-        "2025-03-14T18:02:11.Z",
-        "2025-03-14T18:02:11.123456789Z",
-    ),
-    *(
-        "/itens/0",
-        "a/b",
-        "a_b",
-        "a-b",
-        "_a",
-        "a b",
-        "-a",
-        "a-",
-        "0",
-        "01",
-        "itens",
-        "Vendas",
-        "a.b",
-        "a--b",
-        "a__b",
-        "a_",
-    ),
-    *("vendas.caixa-01.matriz.k3v7q2ma.0000000012.20250314.abababababab",),
-    *("vendas.con.matriz.k3v7q2ma.0000000012.20250314.abababababab",),
-    *("vendas.caixa-01.matriz.k3v7q2ma.0000000000.20250314.abababababab",),
-    *("vendas.caixa-01.matriz.k3v7q2ma.0000000012.20250231.abababababab",),
-    *(
-        [],
-        {},
-        [1],
-        ["matriz"],
-        ["matriz", "matriz"],
-        ["a", "A"],
-        {"a": 1},
-        {"a": {"b": 1}},
-        {"a": {}},
-        {"": 0},
-        {"A": 0},
-        {"a b": 0},
-    ),
-    *(
-        {"a": {"": 0}},
-        {"a": {"x" * 64: 0}},
-        {"a": {"x" * 65: 0}},
-        {"a": -1},
-        {"a": {"b": {"c": 1}}},
-        {"a": None},
-        {"a": [1]},
-    ),
+    None, True, False, *_NUMBERS, *_TEXTS,
+    [], [1], ["matriz"], ["matriz", "matriz"], ["a", "A"],
+    {}, {"": 0}, {"A": 0}, {"a b": 0}, {"a": 1}, {"a": -1}, {"a": None}, {"a": [1]}, {"a": {}}, {"a": {"b": 1}},
+    {"a": {"": 0}}, {"a": {"x" * 64: 0}}, {"a": {"x" * 65: 0}}, {"a": {"b": {"c": 1}}}, {"a": {"b": None}},
 ]
-_LENGTHS = [
-    0,
-    1,
-    23,
-    24,
-    25,
-    31,
-    32,
-    33,
-    39,
-    40,
-    41,
-    60,
-    62,
-    63,
-    64,
-    65,
-    80,
-    81,
-    99,
-    100,
-    101,
-    119,
-    120,
-    121,
-    127,
-    128,
-    129,
-]
-_LENGTHS += [
-    200,
-    201,
-    255,
-    256,
-    257,
-    300,
-    400,
-    499,
-    500,
-    501,
-    511,
-    512,
-    513,
-    999,
-    1000,
-    1001,
-    1024,
-    1025,
-    2000,
-    2001,
-    5000,
-]
+# fmt: on
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -238,11 +119,7 @@ def mutated(draw: st.DrawFn, wholes: st.SearchStrategy[dict[str, Any]]) -> dict[
         if way == 0:
             del inner[last]
         elif way == 1 and isinstance(inner, dict):
-            name = draw(
-                st.sampled_from(
-                    [*(v for v in _VALUES if isinstance(v, str)), "x" * 62, "x" * 63, "x" * 64, "x" * 65]
-                )
-            )
+            name = draw(st.sampled_from([*_TEXTS, "x" * 62, "x" * 63, "x" * 64, "x" * 65]))
             inner[name] = inner[last]
             if draw(st.booleans()):
                 del inner[last]
@@ -291,7 +168,6 @@ def _neighbours(old: Any) -> Iterator[Any]:
         yield from ([f"a{number}" for number in range(count)] for count in (1000, 1001, 10000, 10001))
     elif isinstance(old, dict):
         yield from ({f"a{number}": 1 for number in range(count)} for count in _LENGTHS)
-        names = [text for text in _VALUES if isinstance(text, str)] + ["x" * length for length in _LENGTHS]
-        for name in names:
+        for name in [*_TEXTS, *("x" * length for length in _LENGTHS)]:
             yield {**old, name: 1}
             yield {"total": {name: 1}}

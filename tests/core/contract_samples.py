@@ -258,7 +258,7 @@ def _object(draw: st.DrawFn, schema: Json, *, sane: bool) -> Json:
             if draw(st.booleans()):
                 found[name] = None
             continue
-        if isinstance(member, dict) and member.get("type") == "array":
+        if member.get("type") == "array":
             lines = draw(st.lists(_object(member["items"], sane=sane), max_size=3))
             if sane or draw(st.booleans()):
                 lines = [line | {"numero": number} for number, line in enumerate(lines, 1)]

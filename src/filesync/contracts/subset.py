@@ -400,15 +400,15 @@ def _used(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> set[str]
 
 
 def _references(node: object) -> Iterable[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "$ref" and isinstance(value, str):
-                yield value
-            else:
-                yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
+    waiting = [node]  # not by recursion: a file may nest deeper than Python calls
+    while waiting:
+        match waiting.pop():
+            case Mapping() as members:
+                waiting.extend(members.values())
+                if isinstance(reference := members.get("$ref"), str):
+                    yield reference
+            case list() as values:
+                waiting.extend(values)
 
 
 def _text(schema: Mapping[str, Any], keyword: str) -> str:

@@ -245,3 +245,29 @@ def test_a_folder_of_another_site_is_refused(pair: Network, tmp_path: Path) -> N
     )
     with pytest.raises(ConfigError, match="caixa-07"):
         Station.open(pair.root / "caixa-01")
+
+
+def test_a_key_that_repeats_across_the_chunks_of_a_capture_is_refused(pair: Network) -> None:
+    sold = sales(count=6)
+    again = {**sold[0], "operador": "M999"}
+    with pytest.raises(RejectedError, match="expected each key"):
+        pair["caixa-01"].seal("vendas", iter([table(sold[:3]), table([*sold[3:], again])]))
+    assert pair.outbox("caixa-01", "matriz") == []
+    assert len(pair["caixa-01"].seal("vendas", iter([table(sold[:3]), table(sold[3:])])).sealed) == 1
+
+
+def test_one_unreadable_file_costs_the_others_nothing(pair: Network) -> None:
+    pair.configure("caixa-01", '\n[datasets.vendas.source]\nkind = "csv"\npath = "drop/vendas/*.csv"\n')
+    drop = pair.root / "caixa-01" / "drop" / "vendas"
+    drop.mkdir(parents=True)
+    (drop / "a.csv").write_bytes(b"\xff\xfe not utf-8 \xc3")
+    head = "venda_id,caixa,serie,numero,data_movimento,registrada_em,situacao,total_itens_centavos,total_postagens_centavos,desconto_centavos,total_centavos"
+    good = "5f0f6b0e-3a4f-4f0a-9b55-0a8c4a3f7c01,01,1,7,2026-03-02,2026-03-02T10:00:00-03:00,ajuste,0,0,0,0"
+    wrong = "5f0f6b0e-3a4f-4f0a-9b55-0a8c4a3f7c02,01,1,8,2026-03-02,2026-03-02T10:00:00-03:00,ajuste,0,0,0,5"
+    (drop / "b.csv").write_text(f"{head}\n{good}\n{wrong}\n", encoding="utf-8")
+    report = pair["caixa-01"].turn()
+    assert [held.name for held in report.failed_sources] == ["drop/vendas/a.csv"]
+    assert [batch.documents for export in report.exported for batch in export.sealed] == [1]
+    assert [problem.row for problem in report.exported[0].problems] == [3], (
+        "the line in the file, where a person looks"
+    )

@@ -7,16 +7,18 @@ reading never changes a source; a note in `quarantine/<this site>/` names them u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from filesync.errors import ConfigError, RejectedError
+from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
 from filesync.exchange.outgoing import PROBLEMS_MAX, Order, seal
-from filesync.exchange.reports import SealReport
+from filesync.exchange.reports import Held, SealReport
 from filesync.protocol.receipt import Problem
 from filesync.sources import Kind, SourceSettings, read_source, source_files
 from filesync.writers.payload import digest_file
@@ -24,6 +26,8 @@ from filesync.writers.payload import digest_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
+
+    import numpy.typing as npt
 
     from filesync.contracts import Contract
     from filesync.exchange.context import Context
@@ -66,7 +70,9 @@ def order_of(ctx: Context, export: Export) -> Order:
 
 
 def export(ctx: Context, wanted: Export) -> SealReport:
-    """Capture a dataset from its source and seal what is new or changed."""
+    """Capture a dataset from its source and seal what is new or changed. A named file is looked for from the working directory."""
+    if wanted.path is not None:
+        wanted = replace(wanted, path=wanted.path.absolute())
     order = order_of(ctx, wanted)
     source = _source(ctx, wanted)
     if source.kind is Kind.STORE:
@@ -83,7 +89,14 @@ def export(ctx: Context, wanted: Export) -> SealReport:
         )
     report = SealReport(wanted.dataset)
     for path in files:
-        _add(report, _export_file(ctx, order, wanted, source, path))
+        try:
+            _add(report, _export_file(ctx, order, wanted, source, path))
+        except (RejectedError, TransportError) as err:
+            if len(files) == 1 and not wanted.only_new_files:
+                raise
+            report.failed.append(
+                Held(ctx.me, _label(ctx, path), err.code, err.message)
+            )  # the other files go on
     return report
 
 
@@ -134,13 +147,14 @@ def _export_one(
 ) -> SealReport:
     label = _label(ctx, path) if path is not None else f"{wanted.dataset} query"
     unformed: list[Problem] = []
-    lost = 0
+    lost: list[str] = []
+    lines: list[npt.NDArray[np.int64]] = []
 
     def chunks() -> Iterator[pa.Table]:
-        nonlocal lost
         for captured in read_source(source, order.contract, root=ctx.folders.root, site=ctx.me, path=path):
-            lost += len(captured.set_aside)
+            lost.extend(json.dumps(entry, ensure_ascii=False, default=str) for entry in captured.set_aside)
             unformed.extend(captured.problems[: PROBLEMS_MAX - len(unformed)])
+            lines.append(captured.lines)
             yield captured.table
 
     case = f"{wanted.dataset}.{Path(label).name}" if path is not None else f"{wanted.dataset}.query"
@@ -150,18 +164,29 @@ def _export_one(
         quarantine.note(ctx, ctx.me, case, Problem(err.code, f"{label}: {err.message}"), unformed)
         raise
     report.sources.append(label)
-    report.refused += lost
-    report.documents += lost
-    report.problems = [*unformed, *report.problems][:PROBLEMS_MAX]
+    report.refused += len(lost)
+    report.documents += len(lost)
+    report.problems = [*unformed, *_at_source_lines(report.problems, lines)][:PROBLEMS_MAX]
     if report.refused:
         summary = Problem(
             "bad-rows",
             f"{label}: {report.refused} of {report.documents} documents were not sealed; correct them there, and they are found",
         )
-        quarantine.note(ctx, ctx.me, case, summary, report.problems)
+        quarantine.note(ctx, ctx.me, case, summary, report.problems, lost)
     elif wanted.business_date is None:
         quarantine.resolve_note(ctx, ctx.me, case)
     return report
+
+
+def _at_source_lines(problems: list[Problem], lines: list[npt.NDArray[np.int64]]) -> list[Problem]:
+    """The same problems, their `row` being the line of the source on which the document begins: that is where a person looks."""
+    if not problems:
+        return []
+    places = np.concatenate(lines)
+    return [
+        problem if problem.row is None else replace(problem, row=int(places[problem.row]))
+        for problem in problems
+    ]
 
 
 def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:

@@ -37,6 +37,7 @@ from filesync.writers.payload import write_payload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date
+    from pathlib import Path
 
     from filesync.contracts import Contract, TotalsSum
 
@@ -266,6 +267,7 @@ def _write(
         report.unchanged += sealing.sums.rows[contract.dataset]
         return None
     digests = pa.concat_tables(sealing.digests)
+    _named_once(contract, temporary, digests)
     manifest = Manifest(
         id=BatchId(Feed(ctx.me, contract.dataset, order.audience), ctx.epoch, seq),
         version=contract.version, recipients=recipients, mode=order.mode, business_date=first.day, format=order.format,
@@ -291,6 +293,22 @@ def _write(
     # At this instant the number is used; the manifest can be written again from the ledger.
     publish_manifests(ctx, [(manifest, signed)], recipients)
     return SealedBatch(manifest.name.stem, recipients, documents, written.bytes, dict(manifest.totals))  # type: ignore[arg-type]
+
+
+def _named_once(contract: Contract, temporary: Path, digests: pa.Table) -> None:
+    """A key that repeats within a chunk was refused there; here the chunks of a batch are compared with each other."""
+    if digests.column("key_digest").num_chunks > 1:
+        keys = digests.column("key_digest").combine_chunks()
+        lanes = np.frombuffer(keys.buffers()[1], np.uint64).reshape(-1, 2)[
+            keys.offset : keys.offset + len(keys), 0
+        ]
+        ordered = np.sort(lanes)  # one lane first: numbers sort forty times as fast as sixteen bytes
+        if (ordered[1:] == ordered[:-1]).any() and pc.count_distinct(keys).as_py() < len(keys):
+            temporary.unlink()
+            raise RejectedError(
+                "duplicate-key",
+                f"{contract.name}: expected each key ({', '.join(contract.key)}) once in a capture, got some of them again",
+            )
 
 
 def publish_manifests(

@@ -84,17 +84,28 @@ def audit(ctx: Context, peer: str, name: str, problem: Problem) -> None:
     ctx.store.record_problem(ctx.now(), name, peer, problem.code, problem.message)
 
 
-def note(ctx: Context, peer: str, name: str, problem: Problem, problems: Sequence[Problem] = ()) -> None:
-    """A case without a file of its own (a dropped file stays where it is: reading never changes a source)."""
-    if _write(ctx, peer, name, [], problem, problems, retryable=False):
+def note(
+    ctx: Context,
+    peer: str,
+    name: str,
+    problem: Problem,
+    problems: Sequence[Problem] = (),
+    rows: Sequence[str] = (),
+) -> None:
+    """A case about a file that stays where it is: reading never changes a source. `rows` keeps what could not be read of it."""
+    files = []
+    if rows:
+        files = [name + ROWS_SUFFIX]
+        durable.publish(ctx.folders.quarantine(peer), files[0], "".join(f"{row}\n" for row in rows).encode())
+    if _write(ctx, peer, name, files, problem, problems, retryable=False):
         audit(ctx, peer, name, problem)
 
 
 def resolve_note(ctx: Context, peer: str, name: str) -> None:
     """Take back a `note` whose cause is gone."""
-    path = ctx.folders.quarantine(peer) / (name + SUFFIX)
-    if path.exists():
-        durable.remove(path)
+    folder = ctx.folders.quarantine(peer)
+    if (folder / (name + SUFFIX)).exists():
+        durable.remove_many([folder / (name + ROWS_SUFFIX), folder / (name + SUFFIX)])
 
 
 def cases(ctx: Context) -> list[Case]:

@@ -30,6 +30,16 @@ def unobserved(_: Progress) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A file that was not applied: what it is, why, and whether it stays where it is (`waiting`) or was set aside."""
+
+    peer: str
+    name: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class SealedBatch:
     """A batch that exists since this step."""
 
@@ -42,7 +52,10 @@ class SealedBatch:
 
 @dataclass(slots=True)
 class SealReport:
-    """`unchanged`: documents that were sealed before with this content. `refused`: documents that broke the contract (all counted, some named)."""
+    """`unchanged`: documents sealed before with this content. `refused`: documents that broke the contract (all counted, some named).
+
+    `failed`: files that could not be read; the others were captured.
+    """
 
     dataset: str
     sealed: list[SealedBatch] = field(default_factory=list)
@@ -52,6 +65,7 @@ class SealReport:
     problems: list[Problem] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+    failed: list[Held] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +76,6 @@ class AppliedBatch:
     verdict: Verdict
     documents: int
     problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A file that was not applied: what it is, why, and whether it stays where it is (`waiting`) or was set aside."""
-
-    peer: str
-    name: str
-    code: str
-    message: str
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from filesync import config
 from filesync.contracts import Registry
 from filesync.contracts.registry import load_contract, schemas_folder
-from filesync.errors import ConfigError, RejectedError
+from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
 from filesync.exchange.capture import Export, export, order_of, seal_table
 from filesync.exchange.context import Clock, Context, system_clock
@@ -218,10 +218,11 @@ class Station:
                 continue  # passing on what was applied here is a step of the day, never a matter of course
             try:
                 done = export(self.context, Export(dataset, only_new_files=True))
-            except (RejectedError, ConfigError) as err:
+            except (RejectedError, ConfigError, TransportError) as err:
                 report.failed_sources.append(Held(self.context.me, dataset, err.code, err.message))
             else:
                 report.exported.append(done)
+                report.failed_sources += done.failed
 
     @contextmanager
     def _working(self) -> Iterator[None]:

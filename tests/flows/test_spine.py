@@ -226,7 +226,7 @@ def test_an_unreadable_source_stops_nothing(pair: Network) -> None:
     drop.mkdir(parents=True)
     (drop / "dia.parquet").write_bytes(b"PAR1 not really")
     report = pair["caixa-01"].turn()
-    assert [held.name for held in report.failed_sources] == ["vendas"]
+    assert [held.name for held in report.failed_sources] == ["drop/vendas/dia.parquet"]
     with pytest.raises(RejectedError):
         pair["caixa-01"].export("vendas")
 

@@ -112,12 +112,12 @@ class ColumnMask:
         """The rows that break the field's keywords, or None."""
         if not array.null_count:
             return self._check(array)
-        nulls = _nulls(array)
         bad = self._check(array.drop_null()) if array.null_count < len(array) else None
         if bad is None:
-            return nulls if self._required else None
-        spread = nulls if self._required else np.zeros(len(array), dtype=np.bool_)
-        spread[np.flatnonzero(~_nulls(array))[bad]] = True
+            return _nulls(array) if self._required else None
+        nulls = _nulls(array)
+        spread = nulls.copy() if self._required else np.zeros(len(array), dtype=np.bool_)
+        spread[np.flatnonzero(~nulls)[bad]] = True
         return spread
 
 
@@ -139,12 +139,13 @@ class _IntegerCheck:
             above = values > self._high if self._high >= INT64_MIN else np.ones(len(values), dtype=np.bool_)
             bad = _either(bad, above)
         if self._multiple is not None:
-            bad = _either(bad, values % self._multiple != 0)
+            odd = values % self._multiple != 0
+            bad = _either(bad, odd if odd.any() else None)
         return _either(bad, _outside(array, self._choices))
 
 
 class _TextCheck:
-    __slots__ = ("_choices", "_format", "_length", "_pattern", "_seeks_nul", "_shape")
+    __slots__ = ("_choices", "_format", "_length", "_only_choices", "_pattern", "_seeks_nul", "_shape")
 
     def __init__(self, field: Field) -> None:
         self._choices = None if field.choices is None else pa.array(field.choices, pa.string())
@@ -157,23 +158,31 @@ class _TextCheck:
             and field.format is None
             and (field.pattern is None or field.pattern.admits_nul)
         )
-
-    def __call__(self, array: pa.Array) -> Mask | None:
-        bad = _outside(array, self._choices)
-        if (
-            self._format is None
-            and self._pattern is None
+        self._only_choices = (
+            field.format is None
+            and field.pattern is None
             and not self._seeks_nul
             and self._length == (0, None)
-        ):
-            return bad
+        )
+
+    def __call__(self, array: pa.Array) -> Mask | None:
+        if self._only_choices:
+            return _outside(array, self._choices)
         view = TextView(array)
+        if view.constant:
+            one = array.slice(0, 1)
+            return None if self._bad(one, TextView(one)) is None else np.ones(len(array), dtype=np.bool_)
+        return self._bad(array, view)
+
+    def _bad(self, array: pa.Array, view: TextView) -> Mask | None:
+        bad = _outside(array, self._choices)
         if self._length != (0, None):
             bad = _either(bad, self._wrong_length(view))
         if self._format is not None and (right := self._format(view)) is not None:
             bad = _either(bad, ~right)
         if self._pattern is not None and not (self._shape is not None and self._shape.fits(view)):
-            bad = _either(bad, ~_bools(pc.match_substring_regex(array, self._pattern.source)))
+            matched = _bools(pc.match_substring_regex(array, self._pattern.source))
+            bad = _either(bad, None if matched.all() else ~matched)
         if self._seeks_nul and len(view.data) and not view.data.min():
             bad = _either(bad, _bools(pc.match_substring(array, "\0")))
         return bad

@@ -26,6 +26,7 @@ Mask = npt.NDArray[np.bool_]
 
 _TILE_BYTES: Final = 4096
 _BLOCK_BYTES: Final = 1 << 18  # blocks that stay in the cache between the passes
+_CONSTANT_ROWS_MIN: Final = 64  # below that, looking costs more than it saves
 _ZERO = np.zeros(0, dtype=np.uint8)
 
 
@@ -50,6 +51,20 @@ class TextView:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def constant(self) -> bool:
+        """Whether all texts are the same, as the origin and the day of a batch are. False where that is not soon told."""
+        length = self.longest
+        if self.shortest != length or len(self) < _CONSTANT_ROWS_MIN:
+            return False
+        data = self.data
+        # Bytes that equal those one text further on, everywhere, repeat the first text; the ends are looked at first.
+        return (
+            bool((data[:length] == data[-length:]).all() and np.array_equal(data[length:], data[:-length]))
+            if length
+            else True
+        )
 
     def matrix(self, length: int) -> Bytes:
         """(n, length): one row a text; all texts have that length."""

@@ -52,7 +52,7 @@ def unsealed(db: Database, dataset: str, audience: str, digests: pa.Table) -> pa
     if memory_id is None or not len(rows) or not _any(db, memory_id):
         return pa.table({"row": rows, "owed_batch": pa.nulls(len(rows), pa.string())})
     asked = _entries(digests, 0)
-    order = np.argsort(asked["key"][:, 0], kind="stable")
+    order = np.argsort(asked["key"][:, 0].astype(np.uint64))
     known, same = np.zeros(len(asked), np.int64), np.zeros(len(asked), np.bool_)
     for part, held in _alongside(db, memory_id, asked["key"][order, 0]):
         picked = order[part]
@@ -84,14 +84,9 @@ def remember(db: Database, dataset: str, audience: str, digests: pa.Table, batch
     fresh = not _any(db, memory_id)
     for new in _sorted_parts(digests, batch_id):
         held = None if fresh else _held(db, memory_id, _bucket(new["key"][:, 0]))
-        merged = new if held is None or not len(held) else np.concatenate([held, new])
-        order = np.lexsort(
-            (merged["key"][:, 1], merged["key"][:, 0])
-        )  # stable: of equal keys the newer one stays behind
-        keys = merged["key"][order]
-        last = np.ones(len(order), np.bool_)
-        last[:-1] = np.any(keys[1:] != keys[:-1], axis=1)
-        _write(db, memory_id, merged[order[last]])
+        _write(
+            db, memory_id, new if held is None or not len(held) else _in_order(np.concatenate([held, new]))
+        )
 
 
 def forget(db: Database, dataset: str, audience: str) -> None:
@@ -127,6 +122,8 @@ def _entries(digests: pa.Table, batch_id: int) -> Entries:
 
 
 def _words(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    if not column.num_chunks:
+        return np.empty((0, 2), ">u8")
     array = pa.concat_arrays([chunk.cast(pa.binary(16)) for chunk in column.chunks])
     return np.frombuffer(array.buffers()[1], ">u8", 2 * len(array), 16 * array.offset).reshape(-1, 2)
 
@@ -136,7 +133,7 @@ def _sorted_parts(digests: pa.Table, batch_id: int) -> Iterator[Entries]:
     parts = -(-digests.num_rows // _ENTRIES_MAX)
     if parts == 1:
         entries = _entries(digests, batch_id)
-        yield entries[np.argsort(entries["key"][:, 0], kind="stable")]
+        yield _in_order(entries)
         return
     edges = np.linspace(0, BUCKETS, parts + 1).astype(np.int64)
     for low, high in pairwise(edges):
@@ -146,7 +143,26 @@ def _sorted_parts(digests: pa.Table, batch_id: int) -> Iterator[Entries]:
             bucket = _bucket(_words(table.column("key_digest"))[:, 0])
             found.append(_entries(table.filter(pa.array((bucket >= low) & (bucket < high))), batch_id))
         entries = np.concatenate(found)
-        yield entries[np.argsort(entries["key"][:, 0], kind="stable")]
+        if len(entries):
+            yield _in_order(entries)
+
+
+def _in_order(entries: Entries) -> Entries:
+    """Entries in the order of their key digests, each key once: the one that came last."""
+    first = entries["key"][:, 0].astype(np.uint64)  # native and contiguous, it is sorted five times faster
+    order = np.argsort(first)
+    if len(order) > 1 and np.any(
+        first[order[1:]] == first[order[:-1]]
+    ):  # rare; only now does the rest of the key matter
+        order = np.lexsort((entries["key"][:, 1], first))  # stable: of equal keys the newer one stays behind
+        keys = entries["key"][order]
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = np.any(keys[1:] != keys[:-1], axis=1)
+        order = order[last]
+    # As plain words: numpy gathers records ten times slower. Joined records have become native, hence the cast.
+    words = entries.astype(_ENTRY, copy=False).view(np.uint64).reshape(-1, _ENTRY.itemsize // 8)
+    taken: Entries = np.take(words, order, axis=0).view(_ENTRY).reshape(-1)
+    return taken
 
 
 def _alongside(db: Database, memory_id: int, words: Words) -> Iterator[tuple[slice, Entries]]:
@@ -205,8 +221,7 @@ def _write(db: Database, memory_id: int, entries: Entries) -> None:
     bucket = _bucket(entries["key"][:, 0])
     starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
     offsets = np.r_[starts, len(entries)].astype(np.int32) * np.int32(_ENTRY.itemsize)
-    # numpy joins big-endian records into native ones: what is stored is always _ENTRY.
-    data = pa.py_buffer(entries.astype(_ENTRY, copy=False).tobytes())
+    data = pa.py_buffer(np.ascontiguousarray(entries, _ENTRY))
     blobs = pa.Array.from_buffers(pa.binary(), len(starts), [None, pa.py_buffer(offsets.tobytes()), data])
     rows = pa.record_batch([pa.array(bucket[starts] + memory_id * BUCKETS), blobs], ["bucket_id", "entries"])
     db.run_each(QUERIES["write_bucket"], rows)

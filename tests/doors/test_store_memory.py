@@ -1,49 +1,166 @@
-"""What was sealed is remembered across sealings, whatever they add to each other's buckets."""
+"""The memory of what was sealed: nothing is forgotten, nothing that changed is taken for known, whatever the digests look like."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_samples import AT, MATRIZ, STORES, digests, name, outgoing
 
+from filesync.protocol.identity import Feed
+from filesync.protocol.receipt import Verdict
 from filesync.stores import memory
-from filesync.stores.database import Database, schema_statements
+from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+OWN = Feed("matriz", "produtos", "caixas")
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "memory.db")
-    database.run("BEGIN IMMEDIATE")
-    for statement in schema_statements():
-        database.run(statement)
-    yield database
-    database.run("COMMIT")
-    database.close()
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
+    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+        yield made
 
 
-def digests(seed: int, count: int) -> pa.Table:
-    raw = np.random.default_rng(seed).bytes(32 * count)
-    keys, contents = (pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(part)])
-                      for part in (raw[: 16 * count], raw[16 * count :]))  # fmt: skip
-    return pa.table({"key_digest": keys, "content_digest": contents, "row": pa.array(np.arange(count))})
+def seal(
+    store: SqliteStore,
+    seq: int,
+    entries: list[tuple[bytes, bytes]],
+    *,
+    feed: Feed = OWN,
+    replaces: str | None = None,
+    forget: bool = False,
+) -> str:
+    batch = name(seq, feed=feed, epoch=MATRIZ.epoch)
+    store.record_sealed(
+        [outgoing(batch, ["caixa-01", "caixa-02"], digests=digests(entries), replaces=replaces)],
+        forget_others=forget,
+    )
+    return batch.stem
 
 
-@pytest.mark.parametrize("parts", [1, 3])
-def test_two_sealings_that_share_buckets_are_both_remembered(
-    db: Database, monkeypatch: pytest.MonkeyPatch, parts: int
+def asked(store: SqliteStore, entries: list[tuple[bytes, bytes]], feed: Feed = OWN) -> dict[int, str | None]:
+    found = store.unsealed(feed.dataset, feed.audience, digests(entries))
+    assert found.schema.equals(pa.schema([("row", pa.int64()), ("owed_batch", pa.string())]))
+    return dict(zip(found["row"].to_pylist(), found["owed_batch"].to_pylist(), strict=True))
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(8, "big") * 2
+
+
+def test_new_and_changed_documents_are_unsealed_and_known_ones_are_not(store: SqliteStore) -> None:
+    assert asked(store, [(key(1), key(1)), (key(2), key(2))]) == {0: None, 1: None}
+    seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
+    assert asked(store, [(key(1), key(1)), (key(2), key(9)), (key(3), key(3)), (key(2), key(2))]) == {
+        1: None,
+        2: None,
+    }
+    seal(store, 2, [(key(2), key(9))])
+    assert asked(store, [(key(1), key(1)), (key(2), key(9)), (key(2), key(2))]) == {2: None}
+    assert asked(store, []) == {}
+
+
+def test_datasets_and_audiences_remember_apart(store: SqliteStore) -> None:
+    seal(store, 1, [(key(1), key(1))])
+    for other in (Feed("matriz", "produtos", "caixa-01"), Feed("matriz", "clientes", "caixas")):
+        assert asked(store, [(key(1), key(1))], other) == {0: None}
+        seal(store, 1, [(key(1), key(2))], feed=other)
+    assert asked(store, [(key(1), key(1))]) == {}
+
+
+def test_a_snapshot_forgets_what_it_does_not_hold(store: SqliteStore) -> None:
+    seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
+    seal(store, 2, [(key(2), key(2))], forget=True)
+    assert asked(store, [(key(1), key(1)), (key(2), key(2))]) == {0: None}
+    seal(store, 3, [], forget=True)
+    assert asked(store, [(key(2), key(2))]) == {0: None}
+
+
+def test_documents_of_a_rejected_batch_are_owed_once_something_changed(store: SqliteStore) -> None:
+    entries = [(key(n), key(n)) for n in range(4)]
+    first = seal(store, 1, entries[:3])
+    seal(store, 2, entries[3:])
+    store.settle(
+        [(first, "caixa-01", Verdict.APPLIED, "{}", AT), (first, "caixa-02", Verdict.REJECTED, "{}", AT)]
+    )
+    # The same again would only be rejected again; a new document goes its own way.
+    assert asked(store, [*entries, (key(9), key(9))]) == {4: None}
+    changed = [entries[0], (key(1), key(77)), *entries[2:]]
+    assert asked(store, changed) == {0: first, 1: first, 2: first}
+    # Captured in two parts: the second must not lose what the first did not know to be owed.
+    assert asked(store, changed[:1]) == {}
+    second = seal(store, 3, changed[1:2], replaces=first)
+    assert asked(store, changed) == {0: first, 2: first}
+    assert asked(store, changed[:1]) == {0: first}
+    third = seal(store, 4, [changed[0], changed[2]], replaces=first)
+    assert asked(store, changed) == {}
+    store.settle([(batch, "caixa-01", Verdict.REJECTED, "{}", AT) for batch in (second, third)])
+    assert asked(store, changed) == {}
+    assert asked(store, [(key(0), key(5)), (key(1), key(5))]) == {0: third, 1: second}
+
+
+def test_a_partly_applied_batch_owes_nothing_until_its_documents_change(store: SqliteStore) -> None:
+    first = seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
+    store.settle([(first, "caixa-01", Verdict.PARTIAL, "{}", AT)])
+    assert asked(store, [(key(1), key(1)), (key(2), key(3))]) == {1: None}
+
+
+def test_keys_that_share_their_first_words_are_told_apart(store: SqliteStore) -> None:
+    same = b"\x12\x34\x56\x78\x9a\xbc\xde\xf0"
+    entries = [(same + n.to_bytes(8, "big"), key(n)) for n in (5, 1, 9, 3)]
+    seal(store, 1, entries)
+    seal(store, 2, [(same + (7).to_bytes(8, "big"), key(7)), (entries[1][0], key(100))])
+    questions = [*entries, (same + (7).to_bytes(8, "big"), key(7)), (same + (8).to_bytes(8, "big"), key(8))]
+    assert asked(store, questions) == {1: None, 5: None}
+
+
+_digest = st.binary(min_size=16, max_size=16) | st.sampled_from(
+    [b"\0" * 16, b"\xff" * 16, b"\0" * 8 + b"\xff" * 8, b"\xff" * 8 + b"\0" * 8]
+)
+_entries = st.lists(
+    st.tuples(_digest, st.sampled_from([b"a" * 16, b"b" * 16])), unique_by=lambda entry: entry[0], max_size=12
+)
+
+
+@given(
+    st.lists(st.tuples(_entries, _entries, st.booleans()), max_size=4),
+    st.sampled_from([1, 2, 3, 1 << 20]),
+    st.sampled_from([0, 4096]),
+)
+def test_it_answers_like_a_dictionary(
+    rounds: list[tuple[list[tuple[bytes, bytes]], ...]], size: int, named: int
 ) -> None:
-    first, second = digests(1, 5_000), digests(2, 9_000)
-    monkeypatch.setattr(memory, "_ENTRIES_MAX", -(-9_000 // parts))
+    model: dict[bytes, bytes] = {}
+    with pytest.MonkeyPatch.context() as patch, SqliteStore.create(Path(":memory:"), MATRIZ) as store:
+        patch.setattr(memory, "_ENTRIES_MAX", size)
+        patch.setattr(memory, "_NAMED_MAX", named)
+        for seq, (sealed, questions, forget) in enumerate(rounds, 1):
+            seal(store, seq, sealed, forget=bool(forget))
+            if forget:
+                model.clear()
+            model.update(sealed)
+            mixed = [*questions, *sealed[::2], *list(model.items())[:3]]
+            assert asked(store, mixed).keys() == {
+                row for row, (k, content) in enumerate(mixed) if model.get(k) != content
+            }
 
-    memory.remember(db, "vendas", "matriz", first, 1)
-    memory.remember(db, "vendas", "matriz", second, 2)
 
-    for sealed in (first, second):
-        assert memory.unsealed(db, "vendas", "matriz", sealed).num_rows == 0
-    assert memory.unsealed(db, "vendas", "matriz", digests(3, 100)).num_rows == 100
+def test_many_documents_in_many_chunks(store: SqliteStore) -> None:
+    rng = np.random.default_rng(7)
+    raw = [(rng.bytes(16), rng.bytes(16)) for _ in range(30_000)]
+    whole = digests(raw)
+    chunked = pa.concat_tables([whole.slice(start, 7_000) for start in range(0, 30_000, 7_000)])
+    batch = name(1, feed=OWN, epoch=MATRIZ.epoch)
+    store.record_sealed([outgoing(batch, digests=chunked.select(["key_digest", "content_digest"]))])
+    assert asked(store, raw) == {}
+    assert asked(store, raw[10_000:10_050]) == {}
+    found = store.unsealed("produtos", "caixas", chunked.set_column(1, "content_digest", whole["key_digest"]))
+    assert sorted(found["row"].to_pylist()) == list(range(30_000))

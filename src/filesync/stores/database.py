@@ -67,6 +67,8 @@ _PERSON: Final = {
         "store-readonly",
         "give the account that runs filesync the right to write it and its folder",
     ),
+    # The driver's own words, with a reason that it makes up: the folder is missing, or may not be read.
+    "failed to open": ("store-unreachable", "check that its folder exists and may be written"),
     "unable to open database file": ("store-unreachable", "check that its folder exists and may be written"),
 }
 _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search

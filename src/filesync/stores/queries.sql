@@ -114,10 +114,6 @@ SELECT o.payload_sha256, o.mode
 FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq)
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
 
--- name: outgoing_ids
--- The numbers of batches sealed here.
-SELECT name, batch_id FROM fs_outgoing WHERE name IN (SELECT value FROM json_each(?1));
-
 -- name: outgoing_open
 -- Deliveries without an answer, in the order in which they were sealed.
 SELECT o.name, d.batch_id, d.recipient, o.format, o.manifest, o.manifest_sha256, o.sealed_at, d.shipped_at, o.payload_bytes, o.documents,

@@ -101,7 +101,7 @@ CREATE TABLE fs_delivery (
 ) STRICT;
 
 -- Deliveries without an answer: what an outbox must still hold.
-CREATE INDEX fs_delivery_open ON fs_delivery (batch_id) WHERE settled_at IS NULL;
+CREATE INDEX fs_delivery_open ON fs_delivery (batch_id, recipient) WHERE settled_at IS NULL;
 -- Deliveries whose rows are owed.
 CREATE INDEX fs_delivery_rejected ON fs_delivery (batch_id) WHERE verdict = 'REJECTED';
 

@@ -239,7 +239,9 @@ class SqliteStore:
     def names(self, beginning: str, limit: int) -> list[str]:
         """Names of batches that begin so, sealed here, decided here or refused here; at most `limit`, sorted."""
         # "~" sorts after every character that a batch's name may hold.
-        return [name for (name,) in self._db.select(QUERIES["names_between"], (beginning, beginning + "~", limit))]
+        return [
+            name for (name,) in self._db.select(QUERIES["names_between"], (beginning, beginning + "~", limit))
+        ]
 
     def feeds(self) -> list[FeedSummary]:
         """Every feed and epoch at a glance; costs what is open, not what is history."""

@@ -1,0 +1,337 @@
+"""The data tables: what is appended is read back exactly, by filesync and by any SQLite tool, and only when it is committed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+import uuid
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_samples import DAY, MATRIZ, STORES, bare, contract, document, flat, held, incoming, name, table
+
+from filesync.contracts import Contract, Registry
+from filesync.errors import ConfigError, TransportError
+from filesync.stores import database, tables
+from filesync.stores.sqlite import SqliteStore
+from filesync.stores.values import KeyExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTRACT = contract()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
+    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+        yield made
+
+
+def append(store: SqliteStore, documents: list[dict[str, Any]], made: Contract = CONTRACT) -> None:
+    with store.transaction() as tx:
+        tx.ensure_tables(made)
+        tx.append(made, flat(made, documents), tx.next_batch_id())
+
+
+def test_documents_come_back_as_they_were(store: SqliteStore) -> None:
+    sold = [
+        document("a", nota="ção 📦 \\ ' \" ; --", valor_centavos=2**53 - 1),
+        document("b", valor_centavos=-(2**53 - 1), dia="0001-01-01", ativo=False),
+        document("c", dia="9999-12-31", nota=""),
+        {"origem": "caixa-01", "id": "d", "dia": "2024-02-29", "ativo": True},
+        document("e", itens=[{"numero": 2}, {"numero": 10}, {"numero": 9, "produto": "x"}]),
+    ]
+    append(store, sold)
+    sold[-1]["itens"] = sorted(sold[-1]["itens"], key=lambda line: line["numero"])
+    assert held(store, CONTRACT) == sold
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@given(
+    st.lists(
+        st.tuples(texts, st.none() | texts, st.none() | st.integers(-(2**63), 2**63 - 1)),
+        unique_by=lambda row: row[0],
+        max_size=8,
+    )
+)
+def test_every_text_and_integer_comes_back(rows: list[tuple[str, str | None, int | None]]) -> None:
+    with memory_store() as store:
+        keys, notes, values = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
+        documents = CONTRACT.conform(
+            pa.table({
+                "origem": pa.array(["x"] * len(rows), pa.string()), "id": pa.array(keys, pa.string()), "nota": pa.array(notes, pa.string()),
+                "valor_centavos": pa.array(values, pa.int64()), "dia": pa.array([DAY] * len(rows), pa.date32()), "ativo": pa.array([True] * len(rows), pa.bool_()),
+            })
+        )  # fmt: skip
+        with store.transaction() as tx:
+            tx.ensure_tables(CONTRACT)
+            tx.append(CONTRACT, CONTRACT.flatten(documents), tx.next_batch_id())
+        found = list(store.read_documents(CONTRACT))
+        got = [
+            (d["id"], d["nota"], d["valor_centavos"])
+            for chunk in found
+            for d in chunk.select(["id", "nota", "valor_centavos"]).to_pylist()
+        ]
+        assert got == sorted(rows, key=lambda row: row[0].encode())
+
+
+def memory_store() -> SqliteStore:
+    return SqliteStore.create(Path(":memory:"), MATRIZ)
+
+
+def test_every_packaged_contract_has_tables_that_hold_its_schema(store: SqliteStore) -> None:
+    registry = Registry.packaged()
+    with store.transaction() as tx:
+        for dataset in registry.datasets():
+            made = registry.latest(dataset)
+            assert made is not None
+            tx.ensure_tables(made)
+            tx.ensure_tables(made)
+            assert list(store.read_documents(made)) == []
+
+
+def test_rows_are_readable_by_any_tool_from_another_process_while_a_transaction_is_open(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    append(store, [document(1), document(2, ativo=False)])
+    with store.transaction() as tx:
+        tx.append(CONTRACT, flat(CONTRACT, [document(n) for n in range(3, 3000)]), tx.next_batch_id())
+        program = (
+            "import sqlite3, json, sys; from pathlib import Path;"
+            "db = sqlite3.connect(Path(sys.argv[1]).as_uri() + '?mode=ro', uri=True, timeout=0);"
+            "print(json.dumps([db.execute('select origem, id, dia, valor_centavos, ativo, fs_batch from sales order by id').fetchall(),"
+            " db.execute('select sum(total_centavos) from sales_itens').fetchone()]))"
+        )
+        seen = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "filesync.db")],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert json.loads(seen.stdout) == [
+        [["caixa-01", "1", "2026-03-02", 1050, 1, 1], ["caixa-01", "2", "2026-03-02", 1050, 0, 1]],
+        [2100],
+    ]
+    assert len(held(store, CONTRACT)) == 2999
+
+
+def test_every_row_of_a_group_carries_its_own_batch(store: SqliteStore, tmp_path: Path) -> None:
+    documents = table(CONTRACT, [document(n) for n in (5, 3, 9)])
+    with store.transaction() as tx:
+        tx.ensure_tables(CONTRACT)
+        ids = [tx.next_batch_id() for _ in range(3)]
+        owners = {
+            "sales": pa.array(ids),
+            "itens": pa.array([i for i in ids for _ in "ab"]),
+            "formas": pa.array(ids),
+        }
+        tx.append(CONTRACT, CONTRACT.flatten(documents), owners)
+        tx.record_incoming([incoming(i, name(i)) for i in ids])
+    with bare(tmp_path / "filesync.db") as db, db.cursor() as cursor:
+        for relation in ("sales", "sales_itens", "sales_formas"):
+            found = cursor.execute(f"select distinct id, fs_batch from {relation} order by id").fetchall()
+            assert found == [("3", ids[1]), ("5", ids[0]), ("9", ids[2])]
+
+
+@pytest.mark.parametrize("twice", ["held", "repeated"])
+def test_a_key_that_is_there_already_is_told_and_the_savepoint_undoes_the_rest(
+    store: SqliteStore, twice: str
+) -> None:
+    append(store, [document(1)])
+    documents = [document(n) for n in (*range(2, 50), 1 if twice == "held" else 2)]
+    with store.transaction() as tx:
+        point = tx.savepoint()
+        with pytest.raises(KeyExistsError) as failure:
+            tx.append(CONTRACT, flat(CONTRACT, documents), tx.next_batch_id())
+        assert failure.value.code == "key-exists"
+        assert "sales.origem, sales.id" in str(failure.value)
+        tx.rollback_to(point)
+        tx.append(CONTRACT, flat(CONTRACT, [document(77)]), tx.next_batch_id())
+        tx.rollback_to(point)
+        tx.append(CONTRACT, flat(CONTRACT, [document(78)]), tx.next_batch_id())
+    assert [found["id"] for found in held(store, CONTRACT)] == ["1", "78"]
+
+
+def test_going_back_to_a_savepoint_takes_tables_with_it(store: SqliteStore) -> None:
+    with store.transaction() as tx:
+        point = tx.savepoint()
+        tx.ensure_tables(CONTRACT)
+        tx.rollback_to(point)
+        tx.ensure_tables(CONTRACT)
+        tx.append(CONTRACT, flat(CONTRACT, [document(1)]), tx.next_batch_id())
+    assert len(held(store, CONTRACT)) == 1
+
+
+@pytest.mark.parametrize("cut", ["before", "at", "after"])
+def test_an_exception_leaves_nothing_and_the_store_goes_on(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    class CutError(BaseException):
+        pass
+
+    def commit() -> None:
+        if cut == "after":
+            SqliteStore._commit(store)
+        raise CutError
+
+    def work() -> None:
+        with store.transaction() as tx:
+            tx.ensure_tables(CONTRACT)
+            batch_id = tx.next_batch_id()
+            tx.append(CONTRACT, flat(CONTRACT, [document(1)]), batch_id)
+            tx.record_incoming([incoming(batch_id, name(1))])
+            if cut == "before":
+                raise CutError
+            monkeypatch.setattr(store, "_commit", commit)
+
+    with pytest.raises(CutError):
+        work()
+    monkeypatch.undo()
+    there = cut == "after"
+    assert bool(held(store, CONTRACT)) is there
+    assert bool(store.standings()) is there
+    append(store, [document(2)])
+    assert held(store, CONTRACT)[-1] == document(2)
+
+
+def test_rows_come_in_any_order_and_size(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "READ_DOCUMENTS_MAX", 7)
+    monkeypatch.setattr(tables, "RESULT_ROWS_MAX", 5)
+    rng = random.Random(5)
+    sold = [
+        document(str(uuid.UUID(int=rng.getrandbits(128))), origem=rng.choice(["a", "b"])) for _ in range(61)
+    ]
+    for place, lines in zip(range(0, 61, 3), itertools.cycle([0, 1, 30]), strict=False):
+        sold[place]["itens"] = [{"numero": n, "produto": None} for n in range(lines)]
+    for chunk in (sold[:20], sold[20:21], sold[21:]):
+        append(store, chunk)
+    found = held(store, CONTRACT)
+    assert found == sorted(
+        ({k: [{n: v for n, v in line.items() if v is not None} for line in value] if k == "itens" else value
+          for k, value in one.items() if value != []} for one in sold), key=lambda one: (one["origem"], one["id"]),
+    )  # fmt: skip
+    chunks = list(store.read_documents(CONTRACT))
+    assert max(chunk.num_rows for chunk in chunks) == 7
+    assert all(chunk.schema.equals(CONTRACT.arrow_schema) for chunk in chunks)
+
+
+def test_documents_are_chosen_by_day_and_origin(store: SqliteStore) -> None:
+    append(store, [document(n, dia=f"2026-03-0{1 + n % 3}", origem="ab"[n % 2]) for n in range(12)])
+    assert {found["id"] for found in held(store, CONTRACT, business_date=DAY)} == {"1", "4", "7", "10"}
+    assert {found["id"] for found in held(store, CONTRACT, business_date=DAY, origem="a")} == {"4", "10"}
+    assert held(store, CONTRACT, business_date=date(2027, 1, 1)) == []
+
+
+def test_nulls_before_texts_do_not_confuse_the_types(store: SqliteStore) -> None:
+    sold = [document(f"{n:05}", nota=None if n < 3999 else "late") for n in range(4000)]
+    append(store, [{k: v for k, v in one.items() if v is not None} for one in sold])
+    assert held(store, CONTRACT)[-1]["nota"] == "late"
+
+
+def test_a_later_version_of_a_contract_adds_its_columns(store: SqliteStore) -> None:
+    append(store, [document(1)])
+    later = contract(version=2, canal={"type": "string"})
+    append(store, [document(2, canal="web")], later)
+    assert held(store, later) == [document(1), document(2, canal="web")]
+    append(store, [document(3)])
+    assert held(store, CONTRACT) == [document(1), document(2), document(3)]
+
+
+def test_a_contract_with_another_key_is_refused(store: SqliteStore) -> None:
+    append(store, [document(1)])
+    with pytest.raises(ConfigError, match="expected the key origem, id, nota") as failure:
+        append(store, [document(1, nota="x")], contract(version=2, key=("origem", "id", "nota")))
+    assert failure.value.code == "key-changed"
+
+
+def test_a_required_value_that_is_missing_is_a_bug_not_a_row(store: SqliteStore) -> None:
+    rows = flat(CONTRACT, [document(1)])
+    rows["sales"] = rows["sales"].set_column(
+        rows["sales"].schema.get_field_index("ativo"), "ativo", pa.nulls(1, pa.bool_())
+    )
+    append(store, [])
+    with pytest.raises(Exception, match="NOT NULL constraint failed"), store.transaction() as tx:
+        tx.append(CONTRACT, rows, tx.next_batch_id())
+    assert held(store, CONTRACT) == []
+
+
+def test_another_writer_is_waited_for_and_then_it_is_the_road(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "filesync.db"
+    monkeypatch.setattr(database, "_PRAGMAS", ("busy_timeout = 20", *database._PRAGMAS[1:]))
+    with SqliteStore.create(path, MATRIZ) as store, bare(path) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE").fetchall()
+        with pytest.raises(TransportError) as failure, store.transaction():
+            pass
+        assert failure.value.code == "store-busy"
+        assert store.standings() == {}
+        cursor.execute("COMMIT").fetchall()
+        append(store, [document(1)])
+
+
+def test_a_full_disk_is_the_road_and_leaves_nothing(store: SqliteStore) -> None:
+    append(store, [document(1)])
+    pages = store._db.select("PRAGMA page_count")[0][0]
+    store._db.select(f"PRAGMA max_page_count = {pages + 4}")
+    with pytest.raises(TransportError) as failure:
+        append(store, [document(n) for n in range(2, 5000)])
+    assert failure.value.code == "disk-full"
+    store._db.select("PRAGMA max_page_count = 1000000")
+    assert held(store, CONTRACT) == [document(1)]
+    append(store, [document(2)])
+
+
+def test_what_is_no_store_is_told_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="filesync init") as missing:
+        SqliteStore.open(tmp_path / "nothing.db")
+    assert missing.value.code == "store-missing"
+    (tmp_path / "text.db").write_bytes(b"certainly not a database" * 1000)
+    with pytest.raises(ConfigError) as foreign:
+        SqliteStore.open(tmp_path / "text.db")
+    assert foreign.value.code == "store-corrupt"
+    with bare(tmp_path / "other.db") as db, db.cursor() as cursor:
+        cursor.execute("create table t (a)").fetchall()
+    with pytest.raises(ConfigError, match="without a ledger"):
+        SqliteStore.open(tmp_path / "other.db")
+    with pytest.raises(ConfigError):
+        SqliteStore.create(tmp_path / "no folder" / "filesync.db", MATRIZ)
+
+
+def test_a_store_is_made_once_and_opened_with_its_site(tmp_path: Path) -> None:
+    path = tmp_path / "filesync.db"
+    SqliteStore.create(path, MATRIZ).close()
+    with pytest.raises(ConfigError) as failure:
+        SqliteStore.create(path, MATRIZ)
+    assert failure.value.code == "store-exists"
+    with SqliteStore.open(path) as store:
+        assert store.site == MATRIZ
+
+
+def test_a_making_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "filesync.db"
+    with bare(path) as db, db.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode = WAL").fetchall()
+    with SqliteStore.create(path, MATRIZ) as store:
+        assert store.standings() == {}
+
+
+def test_a_store_of_a_later_filesync_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "filesync.db"
+    with SqliteStore.create(path, MATRIZ) as store:
+        store._db.run("UPDATE fs_meta SET value = '99' WHERE key = 'schema_version'")
+    with pytest.raises(ConfigError, match="update filesync") as failure:
+        SqliteStore.open(path)
+    assert failure.value.code == "store-newer"

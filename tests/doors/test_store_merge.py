@@ -1,0 +1,378 @@
+"""The merge rules: which of two contents of a key stands, told by examples, and compared with a small model of them on anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_samples import (
+    EPOCH,
+    FEED,
+    MATRIZ,
+    OTHER_EPOCH,
+    STORES,
+    bare,
+    contract,
+    document,
+    flat,
+    held,
+    incoming,
+    name,
+)
+
+from filesync.protocol.identity import Feed
+from filesync.stores import values
+from filesync.stores.sqlite import SqliteStore
+from filesync.stores.values import KeyExistsError, MergeReport, RowOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from filesync.contracts import Contract
+
+CONTRACT = contract()
+UNVERSIONED = contract(versao=False)
+GROUP = Feed("caixa-01", "sales", "todos")
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
+    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+        yield made
+
+
+def apply(
+    store: SqliteStore,
+    *chunks: list[dict[str, Any]],
+    epoch: str = EPOCH,
+    feed: Feed = FEED,
+    made: Contract = CONTRACT,
+    seq: int | None = None,
+) -> MergeReport:
+    """A batch as a station applies it: appended, or merged where a key is there already."""
+    with store.transaction() as tx:
+        batch_id = tx.next_batch_id()
+        point = tx.savepoint()
+        tx.ensure_tables(made)
+        try:
+            for chunk in chunks:
+                tx.append(made, flat(made, chunk), batch_id)
+            report = MergeReport(applied=sum(map(len, chunks)))
+        except KeyExistsError:
+            tx.rollback_to(point)
+            tx.ensure_tables(made)
+            report = tx.merge(made, (flat(made, chunk) for chunk in chunks), batch_id, RowOrder(feed, epoch))
+        tx.record_incoming([incoming(batch_id, name(seq or batch_id, feed=feed, epoch=epoch))])
+    return report
+
+
+def counts(report: MergeReport) -> tuple[int, int, int, int]:
+    return report.applied, report.unchanged, report.superseded, report.conflict_count
+
+
+def test_later_content_of_the_same_feed_replaces_the_document_with_all_its_lines(store: SqliteStore) -> None:
+    apply(store, [document(1), document(2)])
+    changed = document(1, valor_centavos=7, itens=[{"numero": 2, "produto": "novo"}, {"numero": 3}])
+    del changed["formas"]
+    assert counts(apply(store, [changed, document(3)])) == (2, 0, 0, 0)
+    assert held(store, CONTRACT) == [changed, document(2), document(3)]
+
+
+@pytest.mark.parametrize("epoch", [EPOCH, OTHER_EPOCH])
+def test_the_greater_version_wins_whenever_it_comes_and_a_missing_one_is_0(
+    store: SqliteStore, epoch: str
+) -> None:
+    apply(store, [document(1, versao=2), document(2), document(3, versao=1)])
+    report = apply(
+        store,
+        [
+            document(1, versao=1, valor_centavos=1),
+            document(2, versao=1, valor_centavos=2),
+            document(3, valor_centavos=3),
+        ],
+        epoch=epoch,
+    )
+    assert counts(report) == (1, 0, 2, 0)
+    assert report.superseded_rows.to_pylist() == [0, 2]
+    assert held(store, CONTRACT) == [
+        document(1, versao=2),
+        document(2, versao=1, valor_centavos=2),
+        document(3, versao=1),
+    ]
+
+
+@pytest.mark.parametrize(("epoch", "feed"), [(OTHER_EPOCH, FEED), (EPOCH, GROUP)])
+def test_other_content_from_elsewhere_without_a_greater_version_is_a_conflict(
+    store: SqliteStore, epoch: str, feed: Feed
+) -> None:
+    apply(store, [document(n) for n in range(1, 6)])
+    differing = [
+        document(1),
+        document(2, valor_centavos=2),
+        document(3, itens=[*document(3)["itens"], {"numero": 3}]),
+        document(4, itens=document(4)["itens"][:1]),
+        document(5, formas=[{"numero": 1, "forma": "01"}]),
+        document(6),
+    ]
+    report = apply(store, differing[:4], differing[4:], epoch=epoch, feed=feed)
+    assert counts(report) == (1, 1, 0, 4)
+    assert report.conflicts == tuple(("caixa-01", str(n)) for n in range(2, 6))
+    assert report.conflict_rows.to_pylist() == [1, 2, 3, 4]
+    assert held(store, CONTRACT) == [document(n) for n in range(1, 7)]
+
+
+def test_a_column_that_is_null_equals_null_and_differs_from_a_value(store: SqliteStore) -> None:
+    apply(store, [document(1), document(2, nota="x"), document(3)])
+    report = apply(store, [document(1), document(2), document(3, nota="x")], epoch=OTHER_EPOCH)
+    assert (report.unchanged, report.conflict_rows.to_pylist()) == (1, [1, 2])
+
+
+def test_unchanged_content_of_a_new_epoch_belongs_to_it_from_then_on(store: SqliteStore) -> None:
+    """A reinstalled till seals everything again; its next change of a sale must not be a conflict with its own past."""
+    apply(store, [document(1), document(2)], made=UNVERSIONED)
+    assert counts(apply(store, [document(1), document(2)], epoch=OTHER_EPOCH, made=UNVERSIONED)) == (
+        0,
+        2,
+        0,
+        0,
+    )
+    assert counts(apply(store, [document(1, nota="n")], epoch=OTHER_EPOCH, made=UNVERSIONED)) == (1, 0, 0, 0)
+    assert counts(apply(store, [document(2, nota="n")], epoch=EPOCH, made=UNVERSIONED)) == (0, 0, 0, 1)
+    assert held(store, UNVERSIONED) == [document(1, nota="n"), document(2)]
+
+
+def test_unchanged_content_of_another_feed_leaves_the_row_where_it_belongs(store: SqliteStore) -> None:
+    apply(store, [document(1)], made=UNVERSIONED)
+    assert counts(apply(store, [document(1)], feed=GROUP, made=UNVERSIONED)) == (0, 1, 0, 0)
+    assert counts(apply(store, [document(1, nota="n")], made=UNVERSIONED)) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "batch", "repeated"),
+    [
+        ([1], [2, 1, 2], [2]),  # new
+        ([1], [1, 3, 1], [2]),  # held, and winning
+        ([1], [1, 1, 1], [1, 2]),
+    ],
+)
+def test_a_key_twice_in_a_batch_applies_nothing_and_is_told(
+    store: SqliteStore, first: list[int], batch: list[int], repeated: list[int]
+) -> None:
+    apply(store, [document(n) for n in first])
+    report = apply(store, [document(n, valor_centavos=place) for place, n in enumerate(batch)])
+    assert report.duplicate_rows.to_pylist() == repeated
+    assert report.duplicate_count == len(repeated)
+    assert report.duplicates == tuple(("caixa-01", str(batch[row])) for row in repeated)
+    assert counts(report) == (0, 0, 0, 0)
+    assert held(store, CONTRACT) == [document(n) for n in first]
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (1, 9), (9, 1), (5, 5)])
+def test_a_key_twice_is_told_whether_it_wins_or_loses(store: SqliteStore, versions: tuple[int, int]) -> None:
+    apply(store, [document(1, versao=5)])
+    report = apply(
+        store,
+        [document(1, versao=versions[0])],
+        [document(2), document(1, versao=versions[1], nota="x")],
+        epoch=OTHER_EPOCH,
+    )
+    assert report.duplicate_rows.to_pylist() == [2]
+    assert held(store, CONTRACT) == [document(1, versao=5)]
+
+
+def test_a_key_twice_across_chunks_of_an_append_is_told(store: SqliteStore) -> None:
+    assert apply(store, [document(1)], [document(2), document(1)]).duplicate_rows.to_pylist() == [2]
+    assert held(store, CONTRACT) == []
+
+
+def test_reports_name_a_hundred_and_count_all(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(store, [document(n) for n in range(300)])
+    report = apply(store, [document(n, nota="x") for n in range(300)], epoch=OTHER_EPOCH)
+    assert (report.conflict_count, len(report.conflicts), len(report.conflict_rows)) == (
+        300,
+        values.NAMED_KEYS_MAX,
+        300,
+    )
+    report = apply(store, [document(n) for n in range(150)], [document(n) for n in range(150)])
+    assert (report.duplicate_count, len(report.duplicates)) == (150, values.NAMED_KEYS_MAX)
+
+
+def test_a_merge_that_is_rolled_back_leaves_nothing_and_can_be_tried_again(store: SqliteStore) -> None:
+    apply(store, [document(1)])
+    with store.transaction() as tx:
+        batch_id = tx.next_batch_id()
+        point = tx.savepoint()
+        for value in (5, 6):
+            changed = [flat(CONTRACT, [document(1, valor_centavos=value), document(2)])]
+            assert tx.merge(CONTRACT, changed, batch_id, RowOrder(FEED, EPOCH)).applied == 2
+            tx.rollback_to(point)
+    assert held(store, CONTRACT) == [document(1)]
+
+
+def test_a_reader_that_fails_in_the_middle_of_a_merge_leaves_nothing(store: SqliteStore) -> None:
+    def chunks() -> Iterator[Any]:
+        yield flat(CONTRACT, [document(1, nota="x"), document(2)])
+        raise ValueError("damaged in the middle")
+
+    apply(store, [document(1)])
+    with pytest.raises(ValueError, match="damaged"), store.transaction() as tx:
+        tx.merge(CONTRACT, chunks(), tx.next_batch_id(), RowOrder(FEED, EPOCH))
+    assert held(store, CONTRACT) == [document(1)]
+    assert apply(store, [document(1, nota="y")]).applied == 1
+
+
+def test_a_merge_asks_for_the_batches_before_it_to_be_recorded(store: SqliteStore) -> None:
+    with store.transaction() as tx:
+        tx.ensure_tables(CONTRACT)
+        first, second = tx.next_batch_id(), tx.next_batch_id()
+        tx.append(CONTRACT, flat(CONTRACT, [document(1)]), first)
+        stage = [flat(CONTRACT, [document(1, nota="x")])]
+        with pytest.raises(RuntimeError, match="record"):
+            tx.merge(CONTRACT, stage, second, RowOrder(FEED, EPOCH))
+        tx.record_incoming([incoming(first, name(1))])
+        assert tx.merge(CONTRACT, stage, second, RowOrder(FEED, EPOCH)).applied == 1
+
+
+# ---------------------------------------------------------------------------------------------------- snapshots
+
+
+def snapshot(
+    store: SqliteStore, documents: list[dict[str, Any]], *, epoch: str = EPOCH, origem: str = "caixa-01"
+) -> int:
+    with store.transaction() as tx:
+        batch_id = tx.next_batch_id()
+        point = tx.savepoint()
+        tx.ensure_tables(CONTRACT)
+        try:
+            tx.append(CONTRACT, flat(CONTRACT, documents), batch_id)
+        except KeyExistsError:
+            tx.rollback_to(point)
+            tx.ensure_tables(CONTRACT)
+            tx.merge(CONTRACT, [flat(CONTRACT, documents)], batch_id, RowOrder(FEED, epoch))
+        absent = tx.deactivate_absent(CONTRACT, batch_id, origem)
+        tx.record_incoming([incoming(batch_id, name(batch_id, epoch=epoch))])
+    return absent
+
+
+def active(store: SqliteStore) -> dict[str, bool]:
+    return {one["id"]: one["ativo"] for one in held(store, CONTRACT)}
+
+
+def test_a_snapshot_marks_absent_rows_of_its_origin_inactive_and_only_those(store: SqliteStore) -> None:
+    apply(store, [document(1), document(2), document(3, ativo=False), document(9, origem="posto-01")])
+    assert snapshot(store, [document(1, nota="n"), document(4)]) == 1
+    assert active(store) == {"1": True, "2": False, "3": False, "4": True, "9": True}
+    assert snapshot(store, [document(1), document(2), document(4)]) == 0
+    assert active(store)["2"] is True
+
+
+def test_a_snapshot_of_only_new_rows_marks_all_others_inactive(store: SqliteStore) -> None:
+    apply(store, [document(1), document(2)])
+    assert snapshot(store, [document(3)]) == 2
+    assert snapshot(store, []) == 1
+    assert active(store) == {"1": False, "2": False, "3": False}
+
+
+def test_a_row_that_lost_against_the_held_one_is_not_absent(store: SqliteStore) -> None:
+    apply(store, [document(1, versao=3), document(2), document(3), document(4)])
+    assert (
+        snapshot(store, [document(1, versao=1), document(2, nota="other"), document(3)], epoch=OTHER_EPOCH)
+        == 1
+    )
+    assert active(store) == {"1": True, "2": True, "3": True, "4": False}
+    # What an earlier merge kept says nothing about a later snapshot.
+    assert snapshot(store, [document(7)], epoch=OTHER_EPOCH) == 3
+
+
+def test_a_contract_without_an_active_column_has_no_snapshots(store: SqliteStore) -> None:
+    from filesync.contracts import Registry
+
+    sales = Registry.packaged().latest("vendas")
+    assert sales is not None
+    with pytest.raises(ValueError, match="active column"), store.transaction() as tx:
+        tx.deactivate_absent(sales, tx.next_batch_id(), "caixa-01")
+
+
+# ---------------------------------------------------------------------------------------------------- anything
+
+_lines = st.lists(st.sampled_from([1, 2, 3]), unique=True, max_size=2).map(sorted)
+_documents = st.builds(
+    lambda key, versao, nota, lines: {
+        "origem": "caixa-01", "id": key, "dia": "2026-03-02", "ativo": True, **({} if versao is None else {"versao": versao}),
+        **({} if nota is None else {"nota": nota}), **({} if not lines else {"itens": [{"numero": n} for n in lines]}),
+    },
+    st.sampled_from("abcd"), st.none() | st.integers(0, 2), st.none() | st.just("x"), _lines,
+)  # fmt: skip
+_batches = st.tuples(
+    st.sampled_from([(FEED, EPOCH), (FEED, OTHER_EPOCH), (GROUP, EPOCH)]),
+    st.lists(_documents, max_size=4),
+    st.integers(0, 4),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(_batches, max_size=6), st.booleans())
+def test_any_batches_in_any_order_end_as_the_rules_say(batches: list[Any], versioned: bool) -> None:
+    made = CONTRACT if versioned else UNVERSIONED
+    model: dict[str, tuple[dict[str, Any], tuple[Feed, str]]] = {}
+    with SqliteStore.create(Path(":memory:"), MATRIZ) as store:
+        for seq, ((feed, epoch), documents, cut) in enumerate(batches, 1):
+            given_documents = (
+                documents
+                if versioned
+                else [{k: v for k, v in one.items() if k != "versao"} for one in documents]
+            )
+            report = apply(
+                store,
+                given_documents[:cut],
+                given_documents[cut:],
+                feed=feed,
+                epoch=epoch,
+                made=made,
+                seq=seq,
+            )
+            expected = _model(model, given_documents, (feed, epoch))
+            assert (*counts(report), report.duplicate_count) == expected
+            assert held(store, made) == [model[key][0] for key in sorted(model)]
+
+
+def _model(
+    model: dict[str, tuple[dict[str, Any], tuple[Feed, str]]],
+    documents: list[dict[str, Any]],
+    source: tuple[Feed, str],
+) -> tuple[int, int, int, int, int]:
+    """The rules of merge.py, one document at a time."""
+    keys = [one["id"] for one in documents]
+    if len(set(keys)) < len(keys):
+        return 0, 0, 0, 0, len(keys) - len(set(keys))
+    applied = unchanged = superseded = conflicts = 0
+    for one in documents:
+        there = model.get(one["id"])
+        new, old = one.get("versao", 0), there[0].get("versao", 0) if there else 0
+        if there is None or new > old or (new == old and there[1] == source):
+            model[one["id"]] = one, source
+            applied += 1
+        elif new < old:
+            superseded += 1
+        elif one == there[0]:
+            unchanged += 1
+            if there[1][0] == source[0]:
+                model[one["id"]] = there[0], source
+        else:
+            conflicts += 1
+    return applied, unchanged, superseded, conflicts, 0
+
+
+def test_a_batch_of_many_chunks_is_merged_whole(store: SqliteStore, tmp_path: Path) -> None:
+    apply(store, [document(n) for n in range(2000)])
+    chunks = [[document(n, nota="n") for n in range(start, start + 250)] for start in range(1000, 3000, 250)]
+    assert counts(apply(store, *chunks)) == (2000, 0, 0, 0)
+    with bare(tmp_path / "filesync.db") as db, db.cursor() as cursor:
+        assert cursor.execute("select count(*), count(nota) from sales").fetchone() == (3000, 2000)
+        assert cursor.execute("select fs_batch, count(*) from sales_itens group by 1").fetchall() == [
+            (1, 2000),
+            (2, 4000),
+        ]

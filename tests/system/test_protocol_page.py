@@ -189,14 +189,13 @@ def _admit(
 
 
 def test_the_admission_table_is_what_admission_does() -> None:
-    every_trouble = {"sender": "caixa-02", "may_send": False, "known": "e" * 64, "contract_known": False}
     elsewhere = replace(MANIFEST, recipients=("portal",))
     cases = {
         # Each case has all the troubles of the rows below it too: the first row that fits decides.
         1: [
             _admit(elsewhere, sender="caixa-02", may_send=False, known="e" * 64, contract_known=False),
-            _admit(MANIFEST, **every_trouble),
-        ],  # type: ignore[arg-type]
+            _admit(MANIFEST, sender="caixa-02", may_send=False, known="d" * 64, contract_known=False),
+        ],
         2: [_admit(elsewhere, may_send=False, known="e" * 64, contract_known=False)],
         3: [_admit(MANIFEST, may_send=False, known="d" * 64, contract_known=False)],
         4: [_admit(MANIFEST, known="d" * 64, contract_known=False, standing=(9, "b" * 64))],

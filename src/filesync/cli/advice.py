@@ -36,6 +36,7 @@ ADVICE: dict[str, Advice] = {
     "config-unreadable": Advice(None, _TOML),
     "site-mismatch": Advice(None, "Put the right filesync.toml and filesync.db together; both belong to one site and are copied together."),
     "store-missing": Advice(None, "Restore filesync.db from the last backup. Without one, move the folder aside and begin anew with `filesync init`."),
+    "store-exists": Advice(None, "Nothing was changed. For another site choose another folder."),
     "store-newer": Advice(None, "Update filesync on this computer."),
     "store-damaged": Advice(None, "Stop using this folder, copy it away, and restore filesync.db from the last backup."),
     "busy": Advice(None, "Wait until it is done and try again."),
@@ -61,7 +62,8 @@ ADVICE: dict[str, Advice] = {
     "not-retryable": Advice(None, _CORRECT),
     "not-signed": Advice(None, "There is no signature to hand out: it was made without a key."),
     "contract-unusable": Advice(None, "Correct the schema at the places named; docs/contracts.md lists the keywords that can be used."),
-    "contracts-clash": Advice(None, "Remove one of the two from the folder schemas/ of the site."),
+    "key-changed": Advice(None, "The contract in schemas/ does not fit the data that are held. Put the right one back."),
+    "no-business-date": Advice(None, "Leave --date out: these data belong to no movement day."),
     "dataset-unknown": Advice(None, "`filesync contract list` shows the datasets."),
     "encryption-missing": Advice(None, "These data stay where they are until filesync can encrypt them."),
     # sources
@@ -71,7 +73,16 @@ ADVICE: dict[str, Advice] = {
     "source-invalid": Advice(None, "Correct that section of filesync.toml; docs/sources.md has every form."),
     "source-unknown": Advice(None, "Save it as CSV, JSON lines or Parquet."),
     "source-unreadable": Advice(None, "Check that the file opens in the program it comes from, and that [datasets.….source] in filesync.toml describes it."),
-    "source-driver": Advice(None, "Install filesync with the extra for this database."),
+    "source-locked": Advice("another program is using the file", "Nothing to do: the next turn reads it. If it lasts, close the program that holds it."),
+    "source-changing": Advice("the file is still being written", "Nothing to do: the next turn reads it."),
+    "source-busy": Advice("the database is busy", "Nothing to do: the next turn asks it again."),
+    "source-query": Advice(None, "Correct the query in filesync.toml, or the database's name."),
+    "driver-missing": Advice(None, "Install it on this computer, then run the command again."),
+    "line-malformed": Advice("a line that cannot be read", _CORRECT),
+    "line-orphan": Advice("lines without their document", _CORRECT),
+    "line-repeated": Advice("the same line stands in a document twice", _CORRECT),
+    "malformed": Advice("lines that hold no document", _CORRECT),
+    "contract": Advice("documents that break the rules", _CORRECT),
     "bad-rows": Advice("some documents break the rules and were not sent", _CORRECT),
     "schema-mismatch": Advice(None, f"Correct the column mapping in filesync.toml. {_CONTRACT}"),
     "document-too-large": Advice(None, _CORRECT),
@@ -125,6 +136,12 @@ ADVICE: dict[str, Advice] = {
     "rejected": Advice("the recipient refused it", _CORRECT),
     # the road
     "unreachable": Advice(None, "Nothing is lost: what waits leaves at the next exchange. Check that the folder or the USB stick is there."),
+    "gone": Advice(None, "Nothing is lost: the next exchange looks again."),
+    "full": Advice(None, "Nothing is lost. Free some space on the peer's disk; the next exchange goes on."),
+    "denied": Advice(None, "Nothing is lost. Check who may read and write in the peer's folder; the next exchange goes on."),
+    "failed": Advice(None, "Nothing is lost: the next exchange tries again."),
+    "not-a-file": Advice(None, "A link (shortcut) stands where a folder or a file is expected; remove it."),
+    "name-refused": Advice(None, "Nothing is lost. Remove files with such names from the peer's folder."),
 }  # fmt: skip
 
 _FAMILIES: tuple[tuple[type[FilesyncError], str], ...] = (

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         SealReport,
     )
 
+#: A source that another program has open right now.
+_IN_USE = frozenset({"source-locked", "source-changing", "source-busy"})
+
 #: Lines of one kind that a report shows; the rest is counted.
 LINES_MAX = 12
 #: Problems shown of a file or batch; `filesync quarantine show` and --json have all.
@@ -66,9 +69,12 @@ def export(
         screen.say_json(report)
     else:
         say_export(report)
+        _say_failed(report.failed)
         if report.sealed:
             screen.say("They leave with the next `filesync turn` (or `exchange`).")
-    return worst(attention=bool(report.refused), unreachable=False)
+    return worst(
+        attention=bool(report.refused) or bool(_failures(report.failed)), unreachable=bool(report.failed)
+    )
 
 
 def exchange(
@@ -108,25 +114,40 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
         report = station.turn()
     attention = (
         report.imported.needs_attention
-        or bool(report.failed_sources)
+        or bool(_failures(report.failed_sources))
         or any(e.refused for e in report.exported)
+    )
+    later = bool(report.exchange.unreachable) or len(_failures(report.failed_sources)) < len(
+        report.failed_sources
     )
     if as_json:
         screen.say_json(report)
-        return worst(attention=attention, unreachable=bool(report.exchange.unreachable))
+        return worst(attention=attention, unreachable=later)
     said = say_import(report.imported)
     for done in report.exported:
         if done.sealed or done.refused:
             said = True
             say_export(done)
-    for failed in report.failed_sources:
-        said = True
-        screen.say(f"{failed.name} could not be exported: {failed.message}", "bold red")
-        _advise(failed.code, otherwise="Nothing was sent of it; correct that and run it again.")
+    _say_failed(report.failed_sources)
+    said = said or bool(report.failed_sources)
     said = say_exchange(report.exchange) or said
     if not said:
         screen.say("Nothing to do: nothing new here, nothing new from the peers.")
-    return worst(attention=attention, unreachable=bool(report.exchange.unreachable))
+    return worst(attention=attention, unreachable=later)
+
+
+def _failures(failed: list[Held]) -> list[Held]:
+    """Sources that a person must see to; one that was only in use is read at the next turn."""
+    return [held for held in failed if held.code not in _IN_USE]
+
+
+def _say_failed(failed: list[Held]) -> None:
+    for held in failed:
+        screen.say(
+            f"{held.name} could not be exported: {held.message}",
+            "bold red" if held.code not in _IN_USE else "yellow",
+        )
+        _advise(held.code, otherwise="Nothing was sent of it; correct that and run it again.")
 
 
 # ------------------------------------------------------------------------------------------------ the reports in words
@@ -156,7 +177,7 @@ def say_export(report: SealReport) -> None:
         screen.say(
             f"{wording.documents(report.refused, report.dataset)} not sent, because of mistakes:", "bold red"
         )
-        _lines((problem_line(problem, report.dataset) for problem in report.problems), limit=PROBLEMS_SHOWN)
+        _lines((source_line(problem) for problem in report.problems), limit=PROBLEMS_SHOWN)
         screen.say(f"  {advice.ADVICE['bad-rows'].do} All mistakes: filesync quarantine")
     if report.gaps:
         why = " (some of them were not sent, see above)" if report.refused else ""
@@ -183,10 +204,17 @@ def _gap(gap: Gap, dataset: str) -> str:
     return f"{series}: {', '.join(wording.span(first, last) for first, last in gap.missing)}"
 
 
+def source_line(problem: Problem) -> str:
+    """`line 6: …`, as a person finds it in the file or query."""
+    if problem.row is None or problem.message.startswith(("line ", "row ")):
+        return problem.message
+    return f"line {problem.row}: {problem.message}"
+
+
 def problem_line(problem: Problem, dataset: str) -> str:
     """`sale 6: …`, counted from 1 as people do."""
-    if problem.row is None or problem.message.startswith("line "):
-        return problem.message  # a source names its lines itself
+    if problem.row is None:
+        return problem.message
     return f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: {problem.message}"
 
 

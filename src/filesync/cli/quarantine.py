@@ -57,6 +57,7 @@ def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
         from filesync.exchange import quarantine
 
         case = quarantine.find(station.context, name)
+        own = case.peer == station.context.me
         site = station.context.me
         folder = station.context.folders.quarantine(case.peer)
         cured = bool(cured_cases(station.context, [case]))
@@ -68,7 +69,7 @@ def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
     screen.say(f"Reason: {case.code}: {case.message}")
     for file in case.files:
         screen.say(f"File: {folder / file}")
-    _problems(case)
+    _problems(case, own=own)
     if known.do and not cured:
         screen.say(known.do)
     if case.retryable and not cured:
@@ -116,7 +117,7 @@ def discard(
     return Ending.DONE
 
 
-def _problems(case: Case) -> None:
+def _problems(case: Case, *, own: bool) -> None:
     listed = [
         problem for problem in case.problems if problem.message != case.message or problem.pointer is not None
     ]
@@ -125,14 +126,20 @@ def _problems(case: Case) -> None:
     screen.heading(f"{wording.plural(len(listed), 'mistake')}:")
     dataset = case.name.split(".")[0]
     screen.table(
-        ("  document", "field", "rule", "what is wrong"), [_row(problem, dataset) for problem in listed]
+        ("  document", "field", "rule", "what is wrong"),
+        [_row(problem, dataset, own=own) for problem in listed],
     )
 
 
-def _row(problem: Problem, dataset: str) -> tuple[str, str, str, str]:
-    document = (
-        "" if problem.row is None else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
-    )
+def _row(problem: Problem, dataset: str, *, own: bool) -> tuple[str, str, str, str]:
+    """What this site exports is named by its line in the source; what arrived by its place in the batch."""
+    document = ""
+    if problem.row is not None:
+        document = (
+            f"line {problem.row}"
+            if own
+            else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
+        )
     field = (
         (problem.pointer or "").lstrip("/")
         or (problem.relation if problem.relation not in (None, dataset) else "")

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
-from filesync.exchange.outgoing import PROBLEMS_MAX, Order, seal
+from filesync.exchange.cutting import PROBLEMS_MAX, Order
+from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held, SealReport
 from filesync.protocol.receipt import Problem
 from filesync.sources import Kind, SourceSettings, read_source, source_files

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import defaultdict
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine
 from filesync.exchange.applying import Ready, apply_group
 from filesync.exchange.arrivals import (
     Admitted,
+    FeedEpoch,
     Listing,
     Standings,
     Unfit,
@@ -31,7 +34,7 @@ from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.reports import Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.envelope import canonical, encode
-from filesync.protocol.identity import BatchName
+from filesync.protocol.identity import SEQ_MAX, BatchName
 from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
 from filesync.stores.values import RefusedRecord
 from filesync.writers import durable
@@ -40,6 +43,8 @@ from filesync.writers.payload import digest_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+Gaps = dict[FeedEpoch, list[tuple[int, int]]]
 
 #: Payloads up to this size are read once, into memory, and may share a transaction.
 SMALL_BYTES = 256 * 1024
@@ -73,9 +78,7 @@ def import_all(ctx: Context, report: ImportReport) -> None:
 
 def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportReport) -> Iterator[Ready]:
     """Deal with everything that is not to be applied; yield what is."""
-    ahead_of: dict[tuple[object, str], list[int]] = defaultdict(list)
-    for name in listing.manifests:
-        ahead_of[name.batch.id.feed, name.batch.id.epoch].append(name.batch.id.seq)
+    gaps = _gaps(listing)
     for item in collect(ctx, listing, standings):
         if isinstance(item, Unfit):
             if item.set_aside:
@@ -86,7 +89,7 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
         verified = item.verified
         match item.decision:
             case Apply():
-                ready = _check_payload(ctx, listing, verified, report, ahead_of)
+                ready = _check_payload(ctx, listing, verified, report, gaps)
                 if ready is not None:
                     standings.decided(verified)
                     yield ready
@@ -98,12 +101,22 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
                 _refuse(ctx, listing, item, problem, report)
 
 
+def _gaps(listing: Listing) -> Gaps:
+    """The holes between the numbers that lie here, per feed, as (first, end): as short as it is long, whatever a peer claims."""
+    found: Gaps = defaultdict(list)
+    for one, other in pairwise(listing.manifests):
+        before, after = one.batch.id, other.batch.id
+        if (before.feed, before.epoch) == (after.feed, after.epoch) and after.seq > before.seq + 1:
+            found[after.feed, after.epoch].append((before.seq + 1, after.seq))
+    return found
+
+
 def _check_payload(
     ctx: Context,
     listing: Listing,
     verified: Verified,
     report: ImportReport,
-    numbers: dict[tuple[object, str], list[int]],
+    gaps: Gaps,
 ) -> Ready | None:
     """Compare the payload with the manifest's claim; None when it is not here or not whole."""
     manifest, name = verified.manifest, verified.manifest.payload_file
@@ -139,8 +152,8 @@ def _check_payload(
         _set_aside(ctx, listing, name, [name], problem, report)
         return None
     key, seq = (manifest.id.feed, manifest.id.epoch), manifest.id.seq
-    later = [number for number in numbers[key] if number > seq]
-    missing = sorted(set(range(seq + 1, max(later, default=seq))) - set(later))[:MISSING_MAX] if later else []
+    later = gaps[key][bisect_right(gaps[key], (seq, SEQ_MAX)) :]
+    missing = islice(chain.from_iterable(range(first, end) for first, end in later), MISSING_MAX)
     contract = ctx.contracts.get(manifest.id.feed.dataset, manifest.version)
     if contract is None:
         raise RuntimeError(f"{verified.stem}: admission lets only known contracts through")

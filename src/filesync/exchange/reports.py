@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ class SealedBatch:
     recipients: tuple[str, ...]
     documents: int
     payload_bytes: int
-    totals: dict[str, int | dict[str, int]]
+    totals: Mapping[str, int | Mapping[str, int]]
 
 
 @dataclass(slots=True)

@@ -81,9 +81,9 @@ def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
     durable.move_many(
         [(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in receipts]
     )
-    patient = _patience(ctx, name, peer) if peer.relay else frozenset()
+    held_back = _answered(ctx, name) | (_patience(ctx, name, peer) if peer.relay else frozenset())
     manifests = [
-        file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in patient
+        file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in held_back
     ]
     payloads = {file.batch.stem: file for file in waiting if file.kind is FileKind.PAYLOAD}
     for start in range(0, len(manifests), WAVE):
@@ -97,6 +97,17 @@ def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
         moved += fresh
         ctx.observe(Progress("ship", start + len(wave), len(manifests), "batches"))
     return moved
+
+
+def _answered(ctx: Context, name: str) -> frozenset[str]:
+    """Batches whose receipt lies in the inbox and is not settled yet: an import will see to them."""
+    try:
+        entries = [parse_file_name(entry.name) for entry in os.scandir(ctx.folders.inbox(name))]
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(
+        file.batch.stem for file in entries if file is not None and file.kind is FileKind.RECEIPT
+    )
 
 
 def _patience(ctx: Context, name: str, peer: Peer) -> frozenset[str]:

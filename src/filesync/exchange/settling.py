@@ -127,7 +127,7 @@ def sweep(ctx: Context) -> None:
             manifest.name.manifest not in here
             and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists()
         ):
-            publish_manifests(ctx, [(manifest, manifest.to_signed())], (delivery.recipient,))
+            publish_manifests(ctx, [manifest], delivery.recipient)
     for peer in present:
         _tidy_outbox(ctx, peer)
 

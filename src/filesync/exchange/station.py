@@ -135,7 +135,7 @@ class Station:
         return report
 
     def exchange(self, peer: str | None = None) -> ExchangeReport:
-        """Ship what waits and fetch what arrived, without judging it."""
+        """Fetch what arrived, without judging it, and ship what waits. Fetched first: what has its receipt is not shipped again."""
         if peer is not None and peer not in self.context.settings.peers:
             raise ConfigError(
                 "peer-unknown",
@@ -143,8 +143,8 @@ class Station:
             )
         report = ExchangeReport()
         with self._working():
-            ship_all(self.context, report, peer)
             fetch_all(self.context, report, peer)
+            ship_all(self.context, report, peer)
         return report
 
     def import_(self) -> ImportReport:

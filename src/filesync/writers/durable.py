@@ -28,7 +28,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,10 +144,23 @@ def adopt(temporary: Path, folder: Path, name: str) -> None:
 
     For what gets its name only when it is written: a payload is named by the digest of its bytes.
     """
-    with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
-        fsync_file(file.fileno())
-    _place(temporary, folder / _plain(name))
-    fsync_folder(folder)
+    adopt_many([(temporary, folder, name)])
+
+
+def adopt_many(items: Sequence[tuple[Path, Path, str]]) -> None:
+    """`adopt` for many: all synced, then all renamed, then each folder synced once."""
+    for start in range(0, len(items), GROUP):
+        with ExitStack() as opened:
+            fds = []
+            for temporary, _, name in items[start : start + GROUP]:
+                _plain(name)
+                # Windows syncs only what is open for writing.
+                fds.append(opened.enter_context(temporary.open("rb+")).fileno())
+            _fsync_all(fds)
+    for temporary, folder, name in items:
+        _place(temporary, folder / name)
+    for folder in dict.fromkeys(folder for _, folder, _ in items):
+        fsync_folder(folder)
 
 
 def link(src: Path, folder: Path, name: str) -> None:

@@ -1,0 +1,195 @@
+"""What of a capture must be sealed, and how it is cut into batches. Reads the ledger's memory; writes nothing.
+
+- Every document is checked here: the contract, its origem, its key named once. Those that fail are counted and named, not sealed.
+- What was sealed before with the same content falls out.
+- A batch holds one business date, and rows owed from at most one rejected batch (its `replaces`), up to the configured size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filesync.config import RELAYS_BY_ROLE
+from filesync.contracts.digests import row_digests
+from filesync.errors import RejectedError
+from filesync.protocol.identity import Format, Mode
+from filesync.protocol.receipt import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+
+    from filesync.contracts import Contract
+    from filesync.exchange.context import Context
+    from filesync.exchange.reports import SealReport
+
+PROBLEMS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to seal and for whom. `full` ignores what was sealed before (and makes a snapshot where the contract has an active column)."""
+
+    contract: Contract
+    audience: str
+    format: Format
+    documents_max: int
+    business_date: date | None = None
+    full: bool = False
+    again: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        """A snapshot says what is absent; only cadastros can (their rows become inactive, never vanish)."""
+        return Mode.SNAPSHOT if self.full and self.contract.active_column else Mode.DELTA
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Documents that belong into one batch: same business date, same rejected batch that they replace."""
+
+    day: date
+    replaces: str | None
+    table: pa.Table
+    digests: pa.Table
+
+
+def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealReport) -> Iterator[Piece]:
+    """Check each chunk and cut it into pieces; documents that were sealed before fall out here."""
+    contract = order.contract
+    if (
+        order.mode is Mode.SNAPSHOT
+    ):  # absence is only known of the whole; the key's order makes equal snapshots equal bytes
+        whole = list(chunks)
+        chunks = (
+            [pa.concat_tables(whole).sort_by([(name, "ascending") for name in contract.key])] if whole else []
+        )
+    for raw in chunks:
+        table = _valid(ctx, order, contract.conform(raw), report)
+        report.gaps.extend(contract.gaps(table))
+        digests = row_digests(table, contract.key)
+        memory = pa.table(
+            {
+                "key_digest": digests.keys,
+                "content_digest": digests.contents,
+                "row": pa.array(np.arange(table.num_rows)),
+            }
+        )
+        owed = pa.nulls(table.num_rows, pa.string())
+        if not (order.full or order.again):
+            fresh = ctx.store.unsealed(contract.dataset, order.audience, memory)
+            if fresh.num_rows < table.num_rows:
+                report.unchanged += table.num_rows - fresh.num_rows
+                order_of_rows = pc.sort_indices(fresh.column("row"))
+                fresh = fresh.take(order_of_rows)
+                table, memory = table.take(fresh.column("row")), memory.take(fresh.column("row"))
+                owed = fresh.column("owed_batch").combine_chunks()
+        yield from _cut(ctx, order, table, memory.select(["key_digest", "content_digest"]), owed)
+
+
+def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> pa.Table:
+    """The documents that keep the contract, come from here, and are named once."""
+    contract = order.contract
+    first = report.documents
+    report.documents += table.num_rows
+    findings = contract.validate(table)
+    problems = [] if findings.ok else findings.problems(PROBLEMS_MAX, offset=first)
+    bad = None if findings.ok else findings.bad
+    for code, mask, message in (
+        (
+            "foreign-origem",
+            _foreign(ctx, contract, table),
+            f"origem: expected {ctx.me!r}; a site sends its own rows only",
+        ),
+        (
+            "duplicate-key",
+            contract.duplicates(table),
+            f"the key {', '.join(contract.key)} stands in this capture more than once",
+        ),
+    ):
+        if mask is not None and pc.any(mask).as_py():
+            rows = np.flatnonzero(np.asarray(mask))
+            problems += [
+                Problem(code, message, contract.dataset, first + int(row)) for row in rows[:PROBLEMS_MAX]
+            ]
+            bad = mask if bad is None else pc.or_(bad, mask)
+    if bad is None:
+        return table
+    count = int(pc.sum(bad).as_py() or 0)
+    report.refused += count
+    report.problems.extend(problems[: PROBLEMS_MAX - len(report.problems)])
+    if contract.on_bad_rows.value == "reject":
+        where = problems[0]
+        raise RejectedError(
+            "bad-rows", f"{contract.name}: {count} of {table.num_rows} documents break the contract, so nothing was sealed; "
+            f"first: document {where.row}: {where.message}",
+        )  # fmt: skip
+    return table.filter(pc.invert(bad))
+
+
+def _foreign(ctx: Context, contract: Contract, table: pa.Table) -> pa.ChunkedArray | None:
+    if contract.dataset in RELAYS_BY_ROLE.get(ctx.settings.role, frozenset()):
+        return None
+    return pc.not_equal(table.column("origem"), ctx.me)
+
+
+def _cut(ctx: Context, order: Order, table: pa.Table, memory: pa.Table, owed: pa.Array) -> Iterator[Piece]:
+    """By business date and by the rejected batch that is replaced; rows keep their order inside a piece."""
+    if not table.num_rows:
+        return
+    column = order.contract.business_date_column
+    if order.mode is Mode.SNAPSHOT or column is None:
+        day = order.business_date or ctx.clock().date()
+        days = pa.repeat(pa.scalar(day, pa.date32()), table.num_rows)
+    else:
+        days = table.column(column).combine_chunks()
+    groups = pa.table({"day": days, "owed": owed})
+    distinct = groups.group_by(["day", "owed"], use_threads=False).aggregate([])
+    for item in sorted(distinct.to_pylist(), key=lambda d: (d["day"], d["owed"] or "")):
+        if order.business_date is not None and item["day"] != order.business_date:
+            continue
+        if distinct.num_rows == 1:
+            yield Piece(item["day"], item["owed"], table, memory)
+            return
+        same = pc.is_null(groups["owed"]) if item["owed"] is None else pc.equal(groups["owed"], item["owed"])
+        mask = pc.fill_null(
+            pc.and_kleene(pc.equal(groups["day"], pa.scalar(item["day"], pa.date32())), same),
+            fill_value=False,
+        )
+        yield Piece(item["day"], item["owed"], table.filter(mask), memory.filter(mask))
+
+
+def batches(pieces: Iterator[Piece], documents_max: int | None) -> Iterator[Iterator[Piece]]:
+    """Consecutive pieces of one kind share a batch, up to `documents_max`; each inner iterator must be read to its end."""
+    waiting: list[Piece] = []
+
+    def take(first: Piece) -> Iterator[Piece]:
+        room = documents_max
+        piece: Piece | None = first
+        while piece is not None:
+            rows = piece.table.num_rows
+            if room is not None and rows > room:
+                yield Piece(
+                    piece.day, piece.replaces, piece.table.slice(0, room), piece.digests.slice(0, room)
+                )
+                waiting.append(
+                    Piece(piece.day, piece.replaces, piece.table.slice(room), piece.digests.slice(room))
+                )
+                return
+            yield piece
+            room = None if room is None else room - rows
+            following = next(pieces, None)
+            if following is not None and (
+                (following.day, following.replaces) != (first.day, first.replaces) or room == 0
+            ):
+                waiting.append(following)
+                return
+            piece = following
+
+    while (head := waiting.pop() if waiting else next(pieces, None)) is not None:
+        yield take(head)

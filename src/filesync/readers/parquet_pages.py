@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from filesync.errors import RejectedError
+from filesync.readers import parquet_forms
 from filesync.readers.thrift import LIST_MAX, Structure, structure
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _footer(size: int, read: Callable[[int, int], bytes]) -> Structure:
     if tail[4:] != b"PAR1" or length > min(FOOTER_BYTES_MAX, size - 12):
         _refuse(f"a footer of up to {FOOTER_BYTES_MAX} bytes", f"{size} bytes that end with {tail!r}")
     try:
-        return structure(read(size - 8 - length, length))[0]
+        return structure(read(size - 8 - length, length), shortcut=parquet_forms.listed)[0]
     except (IndexError, ValueError) as error:
         raise RejectedError("payload-unreadable", f"a Parquet footer was expected, got {error}") from error
 
@@ -175,7 +176,8 @@ def _pages(column: _Column, read: Callable[[int, int], bytes]) -> tuple[int, int
 def _page_header(column: _Column, start: int, read: Callable[[int, int], bytes]) -> tuple[Structure, int]:
     for size in (_HEADER_BYTES, _HEADER_BYTES_MAX):
         try:
-            return structure(read(start, min(size, column.end - start)))
+            data = read(start, min(size, column.end - start))
+            return parquet_forms.page(data) or structure(data)
         except IndexError:
             continue
         except ValueError as error:

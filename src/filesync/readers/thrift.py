@@ -3,14 +3,20 @@
 Whole numbers, truths, structures and lists of structures are kept, by field number; everything else is stepped over. Hostile input
 costs at most time and memory in proportion to its length: nesting and the lengths of lists are bounded.
 
+A caller that meets the same forms of structure again and again may give a `Shortcut` for the elements of lists, which Python's
+interpreter is too slow for.
+
 Source: the Apache Thrift compact protocol specification. Not here: what the fields mean (parquet_pages.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Structure: TypeAlias = dict[int, Any]  # by field number: int | bool | Structure | list[Structure]
+# (data, at, depth) -> the structure there and its end, or None. It must find exactly what `structure` would find.
+Shortcut: TypeAlias = Callable[[bytes, int, int], tuple[Structure, int] | None]
 
 NESTED_MAX = 8  # a footer nests 6 deep
 LIST_MAX = 1000  # see FOOTER_LIST_MAX in parquet.py
@@ -18,7 +24,13 @@ LIST_MAX = 1000  # see FOOTER_LIST_MAX in parquet.py
 _TRUE, _FALSE, _BYTE, _I16, _I64, _DOUBLE, _BINARY, _LIST, _STRUCT = 1, 2, 3, 4, 6, 7, 8, 9, 12
 
 
-def structure(data: bytes, at: int = 0, depth: int = 0) -> tuple[Structure, int]:
+def no_shortcut(_data: bytes, _at: int, _depth: int) -> None:
+    """For what is read once."""
+
+
+def structure(
+    data: bytes, at: int = 0, depth: int = 0, shortcut: Shortcut = no_shortcut
+) -> tuple[Structure, int]:
     """The structure that begins at `at`, and where it ends. IndexError: the data end too early; ValueError: not Thrift."""
     fields: Structure = {}
     field = 0
@@ -39,9 +51,9 @@ def structure(data: bytes, at: int = 0, depth: int = 0) -> tuple[Structure, int]
                 number, at = _varint(data, at - 1)
             fields[field] = (number >> 1) ^ -(number & 1)
         elif kind == _STRUCT:
-            fields[field], at = structure(data, at, depth + 1)
+            fields[field], at = structure(data, at, depth + 1, shortcut)
         elif kind == _LIST:
-            found, at = _list(data, at, depth)
+            found, at = _list(data, at, depth, shortcut)
             if found is not None:
                 fields[field] = found
         elif kind in {_TRUE, _FALSE}:
@@ -51,7 +63,7 @@ def structure(data: bytes, at: int = 0, depth: int = 0) -> tuple[Structure, int]
     return fields, at + 1
 
 
-def _list(data: bytes, at: int, depth: int) -> tuple[list[Structure] | None, int]:
+def _list(data: bytes, at: int, depth: int, shortcut: Shortcut) -> tuple[list[Structure] | None, int]:
     """A list of structures, or None for a list of anything else, and where it ends."""
     head = data[at]
     at += 1
@@ -66,7 +78,7 @@ def _list(data: bytes, at: int, depth: int) -> tuple[list[Structure] | None, int
         return None, at
     found = []
     for _ in range(count):
-        element, at = structure(data, at, depth + 1)
+        element, at = shortcut(data, at, depth + 1) or structure(data, at, depth + 1, shortcut)
         found.append(element)
     return found, at
 

@@ -20,7 +20,7 @@ from filesync.exchange.outgoing import publish_manifests
 from filesync.exchange.reports import Held, ImportReport
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
 from filesync.protocol.manifest import Manifest
-from filesync.protocol.receipt import Problem, Receipt, Verdict
+from filesync.protocol.receipt import Problem, Receipt, UnknownFormatError, Verdict
 from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
 
@@ -47,6 +47,9 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
             envelope = open_signed(ctx, listing, str(name), "receipt-unreadable")
             receipt = Receipt.from_signed(envelope.signed)
             _ours(listing.peer, name, receipt, states.get(name.batch.stem))
+        except UnknownFormatError as err:
+            message = f"{err.message}; it waits for this site's filesync to be updated"
+            report.waiting.append(Held(listing.peer, str(name), err.code, message))
         except (DamagedError, RejectedError, SignatureError) as err:
             quarantine.set_aside(
                 ctx, listing.peer, str(name), [listing.folder / str(name)], Problem(err.code, err.message)
@@ -78,7 +81,12 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
             report.rejected_by_peer.append(
                 Held(listing.peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}")
             )
-        durable.move(listing.folder / str(name), ctx.folders.archive(name.batch.business_date), str(name))
+    durable.move_many(
+        [
+            (listing.folder / str(name), ctx.folders.archive(name.batch.business_date), str(name))
+            for name, _, _ in fitting
+        ]
+    )
     _tidy_outbox(ctx, listing.peer)
 
 
@@ -163,15 +171,19 @@ def _tidy_outbox(ctx: Context, peer: str) -> None:
         ):
             batches[parsed.batch.stem].append(parsed)
     states = ctx.store.outgoing_state(batches)
+    unused: list[Path] = []
+    answered: list[FileName] = []
     for stem, files in batches.items():
         state = states.get(stem)
         if state is None:
-            durable.remove_many(_unused(folder, files))
+            unused += _unused(folder, files)
         elif state.recipients.get(peer) is not None:
             # The manifest leaves first: a manifest without its payload would look like a batch that cannot be whole.
-            files.sort(key=lambda file: file.kind is not FileKind.MANIFEST)
-            target = ctx.folders.archive(files[0].batch.business_date)
-            durable.move_many([(folder / str(file), target, str(file)) for file in files])
+            answered += sorted(files, key=lambda file: file.kind is not FileKind.MANIFEST)
+    durable.remove_many(unused)
+    durable.move_many(
+        [(folder / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in answered]
+    )
 
 
 def _unused(folder: Path, files: list[FileName]) -> list[Path]:

@@ -68,7 +68,7 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
             fitting.append((name, receipt, envelope.canonical.decode()))
     ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
     # At this instant the deliveries are settled; moving files can be done again.
-    for name, receipt, _ in fitting:
+    for _, receipt, _ in fitting:
         new = states[receipt.batch].recipients.get(receipt.recipient) is None
         if new:
             report.settled.append(receipt.batch)

@@ -125,6 +125,10 @@ class Terminal(io.StringIO):
         return True
 
 
+def meanwhile() -> None:
+    sys.stdout.write("said meanwhile\n")
+
+
 def test_progress_goes_to_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,7 +142,7 @@ def test_progress_goes_to_a_terminal_only(
             if watch._timer is not None:
                 watch._timer.join()  # shown from here on
             watch(Progress("seal", 10, 20, "documents"))
-            watch.aside(lambda: sys.stdout.write("said meanwhile\n") and None)
+            watch.aside(meanwhile)
             watch(Progress("seal", 20, 20, "documents"))
         assert ("seal (documents)" in stream.getvalue()) is shown
     assert capsys.readouterr().out == "said meanwhile\n" * 3

@@ -1,8 +1,9 @@
 """Parquet payloads as tables, one row group at a time, with everything checked that can be checked before decoding.
 
-The order is: footer and page headers (parquet_pages.py), documents against the claim, schema against the contract,
-and only then the pages, with their checksums, in batches of about BATCH_BYTES. That texts are
-UTF-8, which Parquet does not promise, is proven by `Contract.conform`. Whatever Arrow says of a damaged file becomes RejectedError("payload-unreadable"); an error of the disk stays OSError.
+The order is: footer and page headers (parquet_pages.py), documents against the claim, schema against the contract, and
+only then the pages, with their checksums, in batches of about BATCH_BYTES. That texts are UTF-8, which Parquet does not
+promise, is proven by `Contract.conform`. Whatever Arrow says of a damaged file becomes RejectedError("payload-unreadable");
+an error of the disk stays OSError.
 
 Not here: the payload's digest (it is compared before anything is read), the rules of the contract.
 """

@@ -19,7 +19,7 @@ Structure: TypeAlias = dict[int, Any]  # by field number: int | bool | Structure
 Shortcut: TypeAlias = Callable[[bytes, int, int], tuple[Structure, int] | None]
 
 NESTED_MAX = 8  # a footer nests 6 deep
-LIST_MAX = 1000  # see FOOTER_LIST_MAX in parquet.py
+LIST_MAX = 1000  # so also row groups in a file: 65 million documents in those of writers/parquet.py
 
 _TRUE, _FALSE, _BYTE, _I16, _I64, _DOUBLE, _BINARY, _LIST, _STRUCT = 1, 2, 3, 4, 6, 7, 8, 9, 12
 

@@ -1,6 +1,6 @@
 """Rows as Parquet: zstd, a checksum on every page, row groups of a bounded number of documents and lines.
 
-A reader holds about one row group, so its size bounds the reader's memory; readers/parquet.py says what it refuses. Row
+A reader holds about one row group, so its size bounds the reader's memory; readers/parquet_pages.py says what it refuses. Row
 groups are cut by content, not by how the tables came, so that equal rows give equal bytes.
 
 Not here: the digest, the file (payload.py).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from filesync.writers.payload import HashingFile
 
 ROW_GROUP_ROWS = 1 << 16
-ROW_GROUP_LINES = 1 << 20  # of any one child relation; readers/parquet.py takes up to VALUES_MAX
+ROW_GROUP_LINES = 1 << 20  # of any one child relation; readers/parquet_pages.py takes up to VALUES_MAX
 # A payload of a few sales is written and read twice as fast without compression and dictionaries, and is no larger.
 SMALL_ROWS = 128
 SAMPLE_ROWS = 1 << 13

@@ -175,6 +175,11 @@ def load(root: Path) -> Settings:
         raise ConfigError("config-invalid", f"{path}:\n" + "\n".join(places)) from err
     if file.site in file.peers:
         raise ConfigError("config-invalid", f"{path}: [peers.{file.site}] is this site itself")
+    for group, names in file.groups.items():
+        if unknown := sorted(set(names) - set(file.peers)):
+            raise ConfigError(
+                "config-invalid", f"{path}: [groups] {group}: {', '.join(unknown)} is not among the peers"
+            )
     sources = {}
     for name, dataset in file.datasets.items():
         if dataset.source is not None:

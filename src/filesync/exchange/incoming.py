@@ -98,7 +98,7 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
             case Wait(reason, detail, _):
                 report.waiting.append(Held(listing.peer, verified.stem, reason.value, detail))
             case Refuse(problem):
-                _refuse(ctx, listing, item, problem, report)
+                _refuse(ctx, listing, item, problem, standings, report)
 
 
 def _gaps(listing: Listing) -> Gaps:
@@ -288,7 +288,14 @@ def _put_away(path: Path, target: Path) -> None:
         durable.move(path, target, path.name)
 
 
-def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, report: ImportReport) -> None:
+def _refuse(
+    ctx: Context,
+    listing: Listing,
+    item: Admitted,
+    problem: Problem,
+    standings: Standings,
+    report: ImportReport,
+) -> None:
     """A claim that may not be applied uses no number; it is recorded, answered where it must be, and set aside with its payload."""
     verified = item.verified
     manifest = verified.manifest
@@ -296,7 +303,7 @@ def _refuse(ctx: Context, listing: Listing, item: Admitted, problem: Problem, re
         receipt = None
         if problem.code in _ANSWERED:
             now = ctx.now()
-            standing = ctx.store.standings().get((manifest.id.feed, manifest.id.epoch))
+            standing = standings.heads.get((manifest.id.feed, manifest.id.epoch))
             receipt = Receipt(
                 batch=verified.stem, manifest_sha256=verified.sha256, payload_sha256=manifest.payload_sha256, recipient=ctx.me,
                 verdict=Verdict.REJECTED, rows={}, totals={}, problems=(problem,), applied_through=standing.seq if standing else 0,

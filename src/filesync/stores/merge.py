@@ -216,13 +216,16 @@ class _Merge:
 
     def _replace_lines(self, relation: Relation, lost: int) -> None:
         names = listed(c.name for c in relation.columns)
+        table = quoted(relation.table)
         but_lost = f" WHERE ({self.key}) NOT IN (SELECT {self.key} FROM {KEPT})" if lost else ""
+        if self.db.select(f"SELECT EXISTS (SELECT 1 FROM {table})")[0][
+            0
+        ]:  # looking up a million documents in vain takes its time
+            self.db.run(
+                f"DELETE FROM {table} WHERE ({self.key}) IN (SELECT {self.key} FROM temp.{_stage(self.document)}{but_lost})"
+            )
         self.db.run(
-            f"DELETE FROM {quoted(relation.table)} WHERE ({self.key}) IN "
-            f"(SELECT {self.key} FROM temp.{_stage(self.document)}{but_lost})"
-        )
-        self.db.run(
-            f"INSERT INTO {quoted(relation.table)} ({names}, {BATCH}) "
+            f"INSERT INTO {table} ({names}, {BATCH}) "
             f"SELECT {names}, ?1 FROM temp.{_stage(relation)}{but_lost}",
             (self.batch_id,),
         )

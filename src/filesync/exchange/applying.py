@@ -27,7 +27,7 @@ from filesync.exchange import quarantine
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.pipeline import ahead
 from filesync.exchange.reports import AppliedBatch
-from filesync.protocol.envelope import canonical
+from filesync.protocol.envelope import INT_MAX, canonical
 from filesync.protocol.identity import Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
@@ -175,6 +175,7 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             if manifest.mode is Mode.SNAPSHOT and not outcome.bad:
                 tx.deactivate_absent(contract, batch_id, manifest.id.feed.origin)
             verdict, rows, totals = _verdict(outcome), outcome.sums.rows, outcome.sums.totals
+            _promisable(ready.verified.stem, totals)
             problems = tuple(outcome.problems)
         except RejectedError as err:
             tx.rollback_to(start)
@@ -337,6 +338,16 @@ def _mismatch(ready: Ready, found: TotalsSum) -> Problem:
                 message = f"{ready.verified.stem}: {what} of {name}: expected {claim.get(name)} as the manifest claims, got {got.get(name)}"
                 return Problem("totals-mismatch", message)
     raise AssertionError("called without a mismatch")
+
+
+def _promisable(batch: str, totals: Totals) -> None:
+    """A total that JSON readers cannot hold exactly cannot be answered for (part of a batch may add up to more than the whole)."""
+    for name, total in totals.items():
+        for value in total.values() if isinstance(total, dict) else (total,):
+            if abs(value) > INT_MAX:
+                raise RejectedError(
+                    "totals-too-large", f"{batch}: {name}: expected at most {INT_MAX}, got {value}"
+                )
 
 
 def _verdict(outcome: _Outcome) -> Verdict:

@@ -135,13 +135,26 @@ def _prepare(
         payload_bytes=written.bytes, payload_sha256=written.sha256, rows=sealing.sums.rows, totals=sealing.sums.totals,
         previous=None if head is None else head.manifest_sha256, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
     )  # fmt: skip
-    text = canonical(manifest.to_signed())
+    text = _promise(temporary, manifest)
     record = OutgoingRecord(
         name=manifest.name, format=order.format, payload_bytes=written.bytes, payload_sha256=written.sha256,
         documents=sealing.sums.rows[contract.dataset], mode=order.mode, manifest=text.decode(), manifest_sha256=sha256_hex(text),
         replaces=first.replaces, sealed_at=manifest.sealed_at, recipients=recipients, digests=digests,
     )  # fmt: skip
     return _Prepared(temporary, manifest, record)
+
+
+def _promise(temporary: Path, manifest: Manifest) -> bytes:
+    """The canonical manifest, read back as its recipients will read it: what they would refuse is not sealed."""
+    try:
+        signed = manifest.to_signed()
+        Manifest.from_signed(signed)
+        return canonical(signed)
+    except (RejectedError, ValueError) as err:
+        temporary.unlink()
+        raise RejectedError(
+            "manifest-invalid", f"{manifest.id}: expected a manifest that can be sent: {err}"
+        ) from err
 
 
 def _finish(

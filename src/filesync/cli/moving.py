@@ -65,13 +65,14 @@ def export(
             full=full,
             again=again,
         )
+        linked = {name for name, peer in station.context.settings.peers.items() if peer.link is not None}
     if as_json:
         screen.say_json(report)
     else:
         say_export(report)
         _say_failed(report.failed)
         if report.sealed:
-            screen.say("They leave with the next `filesync turn` (or `exchange`).")
+            _say_how_they_leave(report, linked)
     return worst(
         attention=bool(report.refused) or bool(_failures(report.failed)), unreachable=bool(report.failed)
     )
@@ -130,7 +131,7 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
             say_export(done)
     _say_failed(report.failed_sources)
     said = said or bool(report.failed_sources)
-    said = say_exchange(report.exchange) or said
+    said = say_exchange(report.exchange, idle=False) or said
     if not said:
         screen.say("Nothing to do: nothing new here, nothing new from the peers.")
     return worst(attention=attention, unreachable=later)
@@ -151,6 +152,14 @@ def _say_failed(failed: list[Held]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the reports in words
+
+
+def _say_how_they_leave(report: SealReport, linked: set[str]) -> None:
+    recipients = dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients)
+    if any(peer in linked for peer in recipients):
+        screen.say("They leave with the next `filesync turn` (or `exchange`).")
+    if fetching := ", ".join(peer for peer in recipients if peer not in linked):
+        screen.say(f"They wait in the outbox until they are fetched by {fetching}.")
 
 
 def say_export(report: SealReport) -> None:
@@ -218,13 +227,13 @@ def problem_line(problem: Problem, dataset: str) -> str:
     return f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: {problem.message}"
 
 
-def say_exchange(report: ExchangeReport) -> bool:
-    """Files per peer, and who could not be reached. Whether anything was said."""
+def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
+    """Files per peer, and who could not be reached; with `idle`, for whom there was nothing. Whether anything moved or failed."""
     for peer in dict.fromkeys((*report.shipped, *report.fetched)):
         sent, got = report.shipped.get(peer, 0), report.fetched.get(peer, 0)
         if sent or got:
             screen.say(f"{peer}: {wording.plural(sent, 'file')} sent, {wording.plural(got, 'file')} fetched")
-        elif peer not in report.unreachable:
+        elif idle and peer not in report.unreachable:
             screen.say(f"{peer}: nothing to send, nothing to fetch")
     for peer, why in report.unreachable.items():
         screen.say(f"{peer} could not be reached: {why}", "bold yellow")

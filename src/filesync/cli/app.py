@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from filesync import __version__
-from filesync.cli import batches, contracts, looking, moving, quarantine, screen, setup, story, verifying
+from filesync.cli import (
+    batches,
+    contracts,
+    looking,
+    moving,
+    peers,
+    quarantine,
+    screen,
+    setup,
+    story,
+    verifying,
+)
 from filesync.cli.edge import Edge
 from filesync.cli.options import HERE, TopRoot
 
@@ -67,8 +78,8 @@ app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
 
 app.command("init", rich_help_panel=SETTING_UP)(setup.init)
 _peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
-_peer.command("add")(setup.peer_add)
-_peer.command("list")(setup.peer_list)
+_peer.command("add")(peers.peer_add)
+_peer.command("list")(peers.peer_list)
 app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
 app.command("key", rich_help_panel=SETTING_UP)(setup.key)
 _contract = typer.Typer(no_args_is_help=True, help="What a dataset must look like.")

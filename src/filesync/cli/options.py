@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from filesync.protocol.identity import check_id
+
 #: Keys in the context's `meta`, which all nested contexts share.
 ROOT, AS_JSON = "filesync.root", "filesync.json"
 
@@ -55,3 +57,11 @@ Root = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", callback=_choose_json, help="Plain JSON on stdout, for programs.")
 ]
+
+
+def site_id(text: str) -> str:
+    """An id as it is given on the command line."""
+    try:
+        return check_id(text)
+    except ValueError as err:
+        raise typer.BadParameter(f"{err} (for instance caixa-01, posto-centro, matriz)") from None

@@ -46,7 +46,7 @@ def verify(
     as_json: Json = False,
 ) -> Ending:  # fmt: skip
     """Check batches with no site and no database: name, manifest, size, digest, every row, totals."""
-    from filesync.cli.setup import public_key
+    from filesync.cli.peers import public_key
 
     public = None if key is None else public_key(key)
     with screen.Watch(quiet=as_json, text="checking"):

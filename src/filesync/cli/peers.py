@@ -1,0 +1,278 @@
+"""Commands that introduce peers: peer add, peer list.
+
+`peer add` only ever adds to filesync.toml: a person's comments and order stay as they are. A pinned key is never changed to another
+one by the way; that takes `--replace-key`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from filesync.cli import screen
+from filesync.cli.ending import Ending
+from filesync.cli.options import HERE, Json, Root, site_id
+from filesync.errors import ConfigError
+from filesync.protocol.identity import Role
+
+if TYPE_CHECKING:
+    from filesync.protocol.signing import PublicKey
+
+MAILBOX = "{site}/inbox/{sender}"
+
+RoleOption = Annotated[Role | None, typer.Option("--role", help="What the site is for.", show_default=False)]
+
+
+def peer_add(
+    peer: Annotated[str, typer.Argument(metavar="ID", callback=site_id, help="The peer's name, as it calls itself.")],
+    role: RoleOption = None,
+    link: Annotated[
+        str | None,
+        typer.Option("--link", metavar="FOLDER", help="Where the peer's folder is seen from this computer. Left out: the peer comes to us.", show_default=False),
+    ] = None,
+    relay: Annotated[bool, typer.Option("--relay", help="The link is a place between the two, with a mailbox for each.")] = False,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The peer's public key (.pub). From then on only what it signed is accepted.", show_default=False)] = None,
+    mailbox: Annotated[str | None, typer.Option("--mailbox", metavar="PATTERN", help="With --relay: where a mailbox lies. [default: {site}/inbox/{sender}]", show_default=False)] = None,
+    replace_key: Annotated[bool, typer.Option("--replace-key", help="Pin --key even though another key is pinned.")] = False,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Introduce another site. For a peer that is known already only its key is pinned."""
+    from filesync import config
+
+    root = root.absolute()
+    settings = config.load(root)
+    if peer == settings.site:
+        raise ConfigError("peer-self", f"{peer} is this site itself")
+    known = settings.peers.get(peer)
+    public = None if key is None else public_key(key)
+    pinned = settings.pinned.get(peer)
+    if public is not None and pinned not in (None, public) and not replace_key:
+        raise ConfigError(
+            "key-differs",
+            f"for {peer} the key {pinned.fingerprint} is pinned, {key} holds {public.fingerprint}",
+        )
+    if known is None:
+        if role is None:
+            raise ConfigError("role-missing", f"{peer} is new here: what is it for?")
+        known = config.Peer(
+            role=role,
+            link=_link(root, peer, link, relay=relay),
+            relay=relay,
+            mailbox=_mailbox(mailbox, relay=relay),
+        )
+        section = config.render_peer(peer, known)
+    else:
+        _same_as_configured(root, peer, known, role, link, mailbox, relay=relay, only_key=public is not None)
+        section = ""
+    for folder in ("inbox", "outbox"):
+        (root / folder / peer).mkdir(parents=True, exist_ok=True)
+    if (
+        public is not None
+    ):  # before the section: there is no moment at which the peer is trusted without its key
+        _pin(config.pinned_path(root, peer), public.to_openssh(peer))
+        pinned = public
+    if section:
+        _append(root, section)
+    if as_json:
+        screen.say_json(
+            {
+                "peer": peer,
+                **known.model_dump(mode="json"),
+                "fingerprint": pinned.fingerprint if pinned else None,
+            }
+        )
+        return Ending.DONE
+    _report_peer(
+        root,
+        settings.site,
+        settings.role,
+        peer,
+        known.link,
+        pinned.fingerprint if pinned else None,
+        relay=known.relay,
+    )
+    return Ending.DONE
+
+
+def _report_peer(
+    root: Path, site: str, role: Role, peer: str, link: str | None, fingerprint: str | None, *, relay: bool
+) -> None:
+    how = (
+        "comes to us" if link is None else f"is met at {link} (a relay)" if relay else f"is reached at {link}"
+    )
+    screen.say(f"{peer} is a peer now; it {how}", "bold green")
+    if link is not None and not (root / link).is_dir():
+        screen.say(
+            f"That folder is not there at the moment; every exchange tries it again: {(root / link)}",
+            "yellow",
+        )
+    if fingerprint:
+        screen.say(f"Its key is pinned: {fingerprint}. Only what it signed is accepted.")
+    else:
+        screen.say("No key is pinned: anyone who can write into that folder can send in its name.", "yellow")
+        screen.say(
+            f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
+        )
+    screen.say(f"Do the same on {peer}: filesync peer add {site} --role {role.value} --key {site}.pub")
+
+
+def public_key(path: Path) -> PublicKey:
+    """Read the key file that a person brought. PowerShell's `>` writes UTF-16, so that is read too."""
+    from filesync.protocol.signing import PublicKey
+
+    try:
+        data = path.read_bytes()[:10_000]
+    except OSError as err:
+        raise ConfigError("key-unreadable", f"{path} cannot be read: {err.strerror}") from err
+    if b"PRIVATE KEY" in data:
+        raise ConfigError("key-private", f"{path} is a private key")
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        return PublicKey.from_openssh(text)
+    except (UnicodeDecodeError, ConfigError) as err:
+        raise ConfigError("key-unreadable", f"{path} is not a public key of a site: {err}") from err
+
+
+def _mailbox(pattern: str | None, *, relay: bool) -> str:
+    """The pattern, if it says where both sites' files go."""
+    if pattern is None:
+        return MAILBOX
+    if not relay:
+        raise ConfigError("mailbox-invalid", "--mailbox is for a relay; add --relay")
+    try:
+        filled = pattern.format(site="caixa-01", sender="matriz")
+    except (KeyError, IndexError, ValueError):
+        filled = ""
+    parts = filled.split("/")
+    if "matriz" not in filled or pattern.startswith("/") or "" in parts or ".." in parts:
+        raise ConfigError(
+            "mailbox-invalid",
+            f"expected a path like {{site}}/inbox/{{sender}} inside the relay, got {pattern!r}",
+        )
+    return pattern
+
+
+def _link(root: Path, peer: str, link: str | None, *, relay: bool) -> str | None:
+    """As it is written into filesync.toml: relative to the site where it was given relative, so that both can be moved together."""
+    if link is None:
+        if relay:
+            raise ConfigError("link-missing", "--relay needs --link FOLDER, the place between the two")
+        return None
+    target = Path(link).expanduser()
+    if not relay:
+        _must_be(peer, target)
+    if target.is_absolute():
+        return target.as_posix()
+    try:
+        return Path(os.path.relpath(target.resolve(), root.resolve())).as_posix()
+    except ValueError:  # another drive on Windows
+        return target.resolve().as_posix()
+
+
+def _must_be(peer: str, folder: Path) -> None:
+    """A direct link goes to the peer's own folder: notice a mistaken one before a day's sales lie in it."""
+    from filesync import config
+
+    try:
+        site = tomllib.loads((folder / config.FILE_NAME).read_text(encoding="utf-8")).get("site")
+    except (OSError, ValueError):
+        return  # not mounted now, or not readable for us
+    if site != peer:
+        raise ConfigError("link-other-site", f"{folder} is the folder of {site}, not of {peer}")
+
+
+def _same_as_configured(
+    root: Path,
+    peer: str,
+    known: Any,
+    role: Role | None,
+    link: str | None,
+    mailbox: str | None,
+    *,
+    relay: bool,
+    only_key: bool,
+) -> None:
+    wanted = {
+        "role": (role, known.role),
+        "link": (link if link is None else _link(root, peer, link, relay=relay or known.relay), known.link),
+        "relay": (relay or None, known.relay),
+        "mailbox": (mailbox, known.mailbox),
+    }
+    other = [name for name, (asked, has) in wanted.items() if asked is not None and asked != has]
+    if other:
+        raise ConfigError("peer-exists", f"{peer} is a peer already, with another {' and '.join(other)}")
+    if not only_key and all(asked is None for asked, _ in wanted.values()):
+        raise ConfigError("peer-exists", f"{peer} is a peer already; give --key FILE to pin its key")
+
+
+def _append(root: Path, section: str) -> None:
+    """Add a section at the end of filesync.toml. What would not be understood is never written."""
+    from filesync import config
+    from filesync.writers import durable
+
+    path = root / config.FILE_NAME
+    text = path.read_text(encoding="utf-8")
+    text += ("" if text.endswith("\n") else "\n") + section
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(
+            "config-invalid", f"{path}: this section cannot be added ({err}):\n{section}"
+        ) from err
+    _replace(path, text.encode(), durable)
+
+
+def _pin(path: Path, line: str) -> None:
+    from filesync.writers import durable
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, f"{line}\n".encode(), durable)
+
+
+def _replace(path: Path, data: bytes, durable: Any) -> None:
+    """Whole or not at all, even if the power fails: these files decide whom the site trusts."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        durable.fsync_file(file.fileno())
+    durable.replace(temporary, path)
+    durable.fsync_folder(path.parent)
+
+
+def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
+    """The sites that this one exchanges files with."""
+    from filesync import config
+
+    settings = config.load(root.absolute())
+    rows = [
+        {
+            "peer": name, **peer.model_dump(mode="json"),
+            "fingerprint": settings.pinned[name].fingerprint if name in settings.pinned else None,
+        }
+        for name, peer in settings.peers.items()
+    ]  # fmt: skip
+    if as_json:
+        screen.say_json(rows)
+    elif not rows:
+        screen.say("No peers yet. Make one: filesync peer add ID --role ROLE --link FOLDER")
+    else:
+        screen.table(
+            ("peer", "role", "link", "key"),
+            [
+                (r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or "not pinned")
+                for r in rows
+            ],
+        )
+    return Ending.DONE
+
+
+def _how(link: str | None, *, relay: bool) -> str:
+    if link is None:
+        return "comes to us"
+    return f"{link} (relay)" if relay else link

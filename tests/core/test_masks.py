@@ -1,6 +1,7 @@
 """The two engines agree: masks over columns, and jsonschema with rules read straight from the document."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,7 @@ from contract_samples import array, contract, contracts, documents, term_value, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filesync.contracts import Contract
+from filesync.contracts import Contract, rows
 from filesync.contracts.reference import document_validator
 
 Json = Any
@@ -66,11 +67,14 @@ def test_chunks_and_slices_change_nothing(data: st.DataObject) -> None:
     expected = [False] * len(kept) if whole is None else whole.to_pylist()
     cut = data.draw(st.integers(0, len(kept)))
     parts = pa.concat_tables([table.slice(0, cut), table.slice(cut), table.slice(0, 0), table.slice(cut, 1)])
-    found = subject.validate(parts).bad
+    # Small chunks are put together first; with 0 they are taken as they come, as large ones are.
+    with patch.object(rows, "PIECE_ROWS_MIN", data.draw(st.sampled_from([0, 16_384]))):
+        found = subject.validate(parts).bad
+        assert subject.documents(parts) == subject.documents(table) + subject.documents(table)[cut : cut + 1]
+        assert subject.flatten(parts)["dados"].num_rows == len(parts)
     assert (found.to_pylist() if found is not None else [False] * len(parts)) == expected + expected[
         cut : cut + 1
     ]
-    assert subject.documents(parts) == subject.documents(table) + subject.documents(table)[cut : cut + 1]
 
 
 @settings(max_examples=100)
@@ -182,17 +186,30 @@ def test_single_bad_integers_are_found_in_a_large_column(
     assert many({"type": "integer", **schema}, usual, places)[0] == sorted(places)
 
 
-def test_a_date_beyond_four_digits_is_bad() -> None:
+@pytest.mark.parametrize("place", [0, 1, 63, 15_000, 29_998, 29_999])
+def test_one_other_text_in_a_column_of_equal_ones_is_found(place: int) -> None:
+    assert many({"type": "string", "pattern": "^(?:caixa)$"}, ["caixa"], {place: "caixb"})[0] == [place]
+    assert many({"type": "string", "maxLength": 0}, [""], {place: "a"})[0] == [place]
+
+
+def test_a_column_of_one_wrong_text_is_wrong_everywhere() -> None:
+    subject = Contract.from_schema(contract({"v": {"type": "string", "pattern": "^(?:caixa)$"}}))
+    equal: Json = [{"origem": "x", "id": number, "v": "caixb"} for number in range(100)]
+    table, _, _ = subject.from_documents(equal)
+    assert subject.validate(table).bad_count == 100
+
+
+@pytest.mark.parametrize(
+    ("day", "is_right"), [(-719_163, False), (-719_162, True), (2_932_896, True), (2_932_897, False)]
+)
+def test_a_date_beyond_four_digits_is_bad(day: int, is_right: bool) -> None:
     subject = Contract.from_schema(contract({"v": {"type": "string", "format": "date"}}))
-    days = pa.array([-719_163, -719_162, 0, 2_932_896, 2_932_897, None], pa.int32()).cast(pa.date32())
-    table = pa.table({"origem": pa.array(["x"] * 6), "id": pa.array(range(6)), "v": days})
-    findings = subject.validate(subject.conform(table))
-    assert findings.bad is not None
-    assert findings.bad.to_pylist() == [True, False, False, False, True, False]
-    assert [(problem.code, problem.row, problem.pointer) for problem in findings.problems()] == [
-        ("format", 0, "/v"),
-        ("format", 4, "/v"),
-    ]
+    days = pa.array([day, 0, None], pa.int32()).cast(pa.date32())
+    findings = subject.validate(subject.conform(pa.table({"origem": ["x"] * 3, "id": [1, 2, 3], "v": days})))
+    assert findings.ok == is_right
+    assert [(problem.code, problem.row, problem.pointer) for problem in findings.problems()] == (
+        [] if is_right else [("format", 0, "/v")]
+    )
 
 
 # --- row rules at the edges of 64 bits

@@ -26,13 +26,13 @@ PIECE_ROWS_MIN: Final = 16_384
 
 
 def pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """`table` as RecordBatches of at least PIECE_ROWS_MIN rows on average, in order; none where it has no rows."""
+    """`table` as RecordBatches of at least PIECE_ROWS_MIN rows on average, in order, none of them empty."""
     if not table.num_rows:
         return
     chunks = max((column.num_chunks for column in table.columns), default=0)
     if chunks > 1 and table.num_rows < chunks * PIECE_ROWS_MIN:
         table = table.combine_chunks()
-    yield from table.to_batches()
+    yield from (batch for batch in table.to_batches() if batch.num_rows)
 
 
 @dataclass(frozen=True, slots=True)

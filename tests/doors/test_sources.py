@@ -547,6 +547,8 @@ def test_json_lines_of_documents(path: Path) -> None:
         ('{"numero": 1, "numero": 2}', "a name stands twice"),
         ('{"numero": NaN}', "NaN is not a number"),
         ("{}{}", "cannot be read"),
+        ("null", "is not an object"),  # at which Arrow's parser ends the process
+        ("{} null {}", "cannot be read"),
         (json.dumps({**SALE, "numero": "7"}), "numero"),
         (json.dumps({**SALE, "numero": 7.5}), "numero"),
         (json.dumps({**SALE, "cor": 1}), "cor"),

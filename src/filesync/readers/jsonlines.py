@@ -3,8 +3,7 @@
 Arrow parses a block of lines at once. It is given only what it can be trusted with, since it takes `{..} {..}` on one line
 for two documents, and ends the process at a `null` where a document should be (apache/arrow#47409):
 
-- every line begins with `{` and ends with `}`, and nothing but `,` `]` `}` or the line's end follows a `}`; so each line is
-  one object or an error, and between two lines Arrow is always between two objects;
+- every line is one object or an error (contracts/jsonguard.py);
 - a block is at most BLOCK_BYTES and `chunk_rows` lines, and must give as many rows as it has lines.
 
 A block for which that fails is halved until the bad lines stand among few; those few are parsed one by one with
@@ -25,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
+from filesync.contracts.jsonguard import one_object_a_line
 from filesync.errors import RejectedError
 from filesync.protocol.receipt import Problem
 
@@ -41,10 +41,6 @@ MALFORMED_MAX = 10_000  # more bad lines than that: this is no payload with mist
 SHOWN_CHARS = 4096  # of a line that is too long to keep
 FEW_LINES = 128
 SMALL_BYTES = 1 << 20  # below, starting threads costs more than they save
-
-_AFTER_BRACE = np.zeros(256, bool)
-_AFTER_BRACE[list(b",]}\n")] = True
-_NEWLINE, _OPEN, _CLOSE = b"\n{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ class _Parser:
         """The block's documents, if every line of it surely is one; None if that takes a closer look."""
         if not block.count:
             return self._contract.arrow_schema.empty_table()
-        if not _one_object_a_line(block.data):
+        if not one_object_a_line(block.data, LINE_BYTES_MAX):
             return None
         size = len(block.data)
         options = pj.ReadOptions(
@@ -208,24 +204,6 @@ def _clean(data: bytes) -> bytes:
     return data if not data or data.endswith(b"\n") else data + b"\n"
 
 
-def _one_object_a_line(data: bytes) -> bool:
-    """See the module's docstring. A `}` inside a text may say no for nothing, which costs only time."""
-    characters = np.frombuffer(data, np.uint8)
-    if characters[0] != _OPEN or characters[-1] != _NEWLINE:
-        return False
-    newlines = np.flatnonzero(characters == _NEWLINE)
-    if np.diff(newlines, prepend=-1).max() > LINE_BYTES_MAX + 1:
-        return False
-    if (
-        newlines[0] == 0
-        or (characters[newlines - 1] != _CLOSE).any()
-        or (characters[newlines[:-1] + 1] != _OPEN).any()
-    ):
-        return False
-    braces = np.flatnonzero(characters == _CLOSE)
-    return bool(_AFTER_BRACE[characters[braces + 1]].all())
-
-
 def _blocks(file: BinaryIO, chunk_rows: int) -> Iterator[_Block]:
     """Cuts the file at newlines. Holds two blocks at most, however long a line may be."""
     rest = b""
@@ -254,7 +232,7 @@ def _cut(data: bytes, chunk_rows: int) -> Iterator[_Block]:
     """Whole lines in blocks of at most `chunk_rows`, the too long ones each alone."""
     if not data:
         return
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE) + 1
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
     long = set(np.flatnonzero(np.diff(ends, prepend=0) > LINE_BYTES_MAX + 1).tolist())
     cuts = {*range(chunk_rows, len(ends), chunk_rows), *long, *(line + 1 for line in long), len(ends)} - {0}
     start = line = 0

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
+from filesync.contracts.jsonguard import one_object_a_line
 from filesync.errors import RejectedError
 from filesync.protocol.receipt import Problem
 from filesync.sources.files import numbered_lines, open_parquet
@@ -106,7 +107,9 @@ def _blocks(lines: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]
 
 def _block_by_arrow(block: Sequence[tuple[int, str]], contract: Contract, site: str) -> Documents | None:
     """The whole block at once, or None where a line of it is not as the contract says."""
-    data = "\n".join(line for _, line in block).encode()
+    data = "".join(f"{line}\n" for _, line in block).encode()
+    if not one_object_a_line(data, _BLOCK_BYTES_MAX):
+        return None
     try:
         table = pa_json.read_json(
             io.BytesIO(data),

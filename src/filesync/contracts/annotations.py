@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from filesync.contracts.keywords import step
 from filesync.contracts.model import (
     INT64_MAX,
     INT64_MIN,
@@ -27,11 +28,14 @@ from filesync.contracts.model import (
     Term,
     Total,
 )
-from filesync.contracts.subset import Members, Problems, read_members, step
+from filesync.contracts.subset import read_members
 from filesync.protocol.identity import check_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from filesync.contracts.keywords import Problems
+    from filesync.contracts.subset import Members
 
 ORIGEM: Final = "origem"
 VERSION_MAX: Final = 2**53 - 1

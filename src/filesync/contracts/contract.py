@@ -19,10 +19,10 @@ import pyarrow as pa
 from filesync.contracts import arrow, documents, keys, totals
 from filesync.contracts.annotations import read_definition
 from filesync.contracts.findings import Findings
+from filesync.contracts.keywords import Problems
 from filesync.contracts.masks import Masks
 from filesync.contracts.model import ContractError
 from filesync.contracts.rows import pieces
-from filesync.contracts.subset import Problems
 from filesync.contracts.totals import Totals, TotalsSum
 
 if TYPE_CHECKING:

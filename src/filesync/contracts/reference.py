@@ -20,9 +20,9 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError, val
 
 from filesync.contracts.documents import shown
 from filesync.contracts.formats import FORMATS
+from filesync.contracts.keywords import storable
 from filesync.contracts.model import INT64_MAX, INT64_MIN
 from filesync.contracts.patterns import compile_pattern
-from filesync.contracts.subset import storable
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filesync.contracts.annotations import read_definition
 from filesync.contracts.contract import Contract
+from filesync.contracts.keywords import Problems
 from filesync.contracts.model import ContractError, SchemaProblem
-from filesync.contracts.subset import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,7 +105,11 @@ def _read(path: Path) -> tuple[dict[str, Any], list[SchemaProblem]]:
 
     try:
         schema = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=members)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: no UTF-8, no JSON, a number of 5,000 digits
         return {}, [SchemaProblem("", f"not readable as JSON: {error}")]
     if not isinstance(schema, dict):
         return {}, [SchemaProblem("", "expected a JSON object")]

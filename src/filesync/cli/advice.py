@@ -127,6 +127,7 @@ ADVICE: dict[str, Advice] = {
     # what arrived and is wrong
     "partial": Advice("some documents break the rules; the others were applied", f"The sending site must know: {_CORRECT[0].lower()}{_CORRECT[1:]}"),
     "totals-mismatch": Advice("the totals are not those that were announced", f"{_SENDER} It must be exported again there."),
+    "totals-too-large": Advice("its totals are larger than a manifest can say", f"{_CORRECT} A smaller `documents_max` makes smaller batches."),
     "duplicate-key": Advice("the same document stands in it twice", _CORRECT),
     "conflict": Advice(
         "the sender's reinstalled site sends other content for documents that are held here",

@@ -102,7 +102,9 @@ def fits(shown: tuple[str, ...], printed: list[str]) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the pages are typed into a POSIX shell")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", ["README.md", *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:])]
+)
 def test_a_page_works_when_typed(page: str, tmp_path: Path) -> None:
     if shutil.which("ssh-keygen") is None:
         if os.environ.get("CI") == "true":

@@ -14,7 +14,9 @@ from store_samples import AT, MATRIZ, STORES, digests, name, outgoing
 
 from filesync.protocol.identity import Feed
 from filesync.protocol.receipt import Verdict
+from filesync.stores import digests as digests_module
 from filesync.stores import memory
+from filesync.stores.digests import Digests
 from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ def test_it_answers_like_a_dictionary(
 ) -> None:
     model: dict[bytes, bytes] = {}
     with pytest.MonkeyPatch.context() as patch, SqliteStore.create(Path(":memory:"), MATRIZ) as store:
-        patch.setattr(memory, "_ENTRIES_MAX", size)
+        patch.setattr(digests_module, "_RUN_ROWS", size)
         patch.setattr(memory, "_NAMED_MAX", named)
         for seq, (sealed, questions, forget) in enumerate(rounds, 1):
             seal(store, seq, sealed, forget=bool(forget))
@@ -164,3 +166,46 @@ def test_many_documents_in_many_chunks(store: SqliteStore) -> None:
     assert asked(store, raw[10_000:10_050]) == {}
     found = store.unsealed("produtos", "caixas", chunked.set_column(1, "content_digest", whole["key_digest"]))
     assert sorted(found["row"].to_pylist()) == list(range(30_000))
+
+
+@pytest.mark.parametrize("run_rows", [500, 1 << 20])
+def test_digests_are_gathered_in_bounded_memory(
+    store: SqliteStore, run_rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(digests_module, "_RUN_ROWS", run_rows)
+    rng = np.random.default_rng(7)
+    raw = [(rng.bytes(16), rng.bytes(16)) for _ in range(6_000)]
+    gathered = Digests(tmp_path)
+    for start in range(0, 6_000, 300):
+        gathered.add(digests(raw[start : start + 300]))
+    gathered.add(digests([]))
+    assert gathered.rows == 6_000
+    assert not gathered.repeats()
+    store.record_sealed([outgoing(name(1, feed=OWN, epoch=MATRIZ.epoch), digests=gathered)])
+    assert asked(store, raw) == {}
+    assert list(tmp_path.glob("[!f]*")) == [], "the file is nameless"
+    gathered.add(digests([(raw[17][0], b"x" * 16)]))
+    assert gathered.repeats()
+    gathered.close()
+
+
+def test_digests_that_only_begin_alike_do_not_repeat() -> None:
+    gathered = Digests.of(
+        digests([(b"a" * 8 + b"b" * 8, b"c" * 16), (b"a" * 8 + b"c" * 8, b"c" * 16), (b"b" * 16, b"c" * 16)])
+    )
+    assert not gathered.repeats()
+    assert not Digests().repeats()
+
+
+def test_the_later_sealing_of_a_key_is_remembered(store: SqliteStore) -> None:
+    """Two batches of one wave, and a batch that holds a key twice across its chunks."""
+    batches = [name(n, feed=OWN, epoch=MATRIZ.epoch) for n in (1, 2)]
+    many = [(key(n), key(n)) for n in range(3_000)]
+    store.record_sealed([
+        outgoing(batches[0], digests=digests(many)),
+        outgoing(batches[1], digests=digests([*many, (key(5), key(50)), (key(6), key(60)), (key(5), key(51))])),
+    ])  # fmt: skip
+    assert asked(store, [(key(5), key(51)), (key(6), key(60)), (key(5), key(50)), (key(6), key(6))]) == {
+        2: None,
+        3: None,
+    }

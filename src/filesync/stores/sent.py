@@ -9,6 +9,7 @@ Writing functions expect an open transaction (sqlite.py). What is not here: file
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from filesync.protocol.identity import Feed, Format, Mode
 from filesync.protocol.receipt import Verdict
 from filesync.stores import memory
 from filesync.stores.database import QUERIES, columns
+from filesync.stores.digests import Digests
 from filesync.stores.received import open_feeds
 from filesync.stores.values import (
     Delivery,
@@ -74,14 +76,18 @@ def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_oth
         db.ingest("fs_outgoing", columns(_OUTGOING, batches))
         db.ingest("fs_delivery", columns(("batch_id", "recipient"), deliveries))
         db.run_each(QUERIES["advance_feed"], heads)
-    forgotten: set[tuple[str, str]] = set()
+    remembered: dict[tuple[str, str], list[tuple[Digests, int]]] = defaultdict(list)
     for batch_id, record in enumerate(records, first):
         feed = record.name.id.feed
-        if forget_others and (feed.dataset, feed.audience) not in forgotten:
-            memory.forget(db, feed.dataset, feed.audience)
-            forgotten.add((feed.dataset, feed.audience))
         if record.digests is not None:
-            memory.remember(db, feed.dataset, feed.audience, record.digests, batch_id)
+            digests = record.digests if isinstance(record.digests, Digests) else Digests.of(record.digests)
+            remembered[feed.dataset, feed.audience].append((digests, batch_id))
+        elif forget_others:
+            remembered[feed.dataset, feed.audience] += []
+    for (dataset, audience), sealed in remembered.items():
+        if forget_others:
+            memory.forget(db, dataset, audience)
+        memory.remember(db, dataset, audience, sealed)
 
 
 def outgoing_open(db: Database) -> list[OpenDelivery]:

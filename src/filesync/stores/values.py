@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from filesync.protocol.identity import BatchName, Feed, Format, Mode, Role
     from filesync.protocol.receipt import Verdict
+    from filesync.stores.digests import Digests
 
 #: Keys that a report names; the counts beside them are exact however many there are.
 NAMED_KEYS_MAX: Final = 100
@@ -134,7 +135,7 @@ class MergeReport:
 class OutgoingRecord:
     """A batch sealed here. Recorded before its manifest is published: at the manifest the batch exists.
 
-    `digests`: columns `key_digest` and `content_digest` (binary(16)) of every document in it, in any order; None remembers nothing.
+    `digests`: of every document in it, gathered as `Digests`, or a table with `key_digest` and `content_digest`; None remembers nothing.
     """
 
     name: BatchName
@@ -148,7 +149,7 @@ class OutgoingRecord:
     manifest_sha256: str
     sealed_at: str
     replaces: str | None = None
-    digests: pa.Table | None = None
+    digests: Digests | pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)

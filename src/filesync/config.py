@@ -38,6 +38,17 @@ RELAYS_BY_ROLE: dict[Role, frozenset[str]] = {Role.MATRIZ: frozenset({"vendas", 
 SiteId = Annotated[str, AfterValidator(check_id)]
 
 
+def check_mailbox(pattern: str) -> str:
+    """A mailbox pattern is a plain relative folder that names the site or the sender, or both; ValueError otherwise."""
+    rest = pattern.replace("{site}", "s").replace("{sender}", "s")
+    plain = all(part not in ("", ".", "..") for part in rest.split("/"))
+    if not (rest != pattern and plain) or set(rest) & set('{}\\:*?"<>|'):
+        raise ValueError(
+            f"expected a folder with {{site}} and {{sender}}, like '{{site}}/inbox/{{sender}}', got {pattern!r}"
+        )
+    return pattern
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +72,7 @@ class Peer(_Section):
     role: Role
     link: str | None = None
     relay: bool = False
-    mailbox: str = "{site}/inbox/{sender}"
+    mailbox: Annotated[str, AfterValidator(check_mailbox)] = "{site}/inbox/{sender}"
     may_send: frozenset[str] | None = None
     relays: frozenset[str] | None = None
     reship_after_s: int = Field(

@@ -185,6 +185,12 @@ class Contract:
         """A table of the documents whose types fit; the problems of the others (`row` is the place in `given`); the places kept."""
         return documents.from_documents(self.definition, self.arrow_schema, given)
 
+    def name_of(self, table: pa.Table, row: int) -> str:
+        """A document as a person would look for it: by its number in its series, or else by its key."""
+        series = self.continuity
+        columns = self.key if series is None else (*series.per, series.number)
+        return ", ".join(f"{name} {table.column(name)[row].as_py()}" for name in columns)
+
     def _summed(self, table: pa.Table) -> TotalsSum:
         summed = self.totals_sum()
         summed.add(table)

@@ -14,7 +14,7 @@ Not here: whether a batch may be applied (admission), moving its files (incoming
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from filesync.contracts import Contract, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.context import SOFTWARE, Context
+from filesync.exchange.cutting import named
 from filesync.exchange.pipeline import ahead
 from filesync.exchange.reports import AppliedBatch
 from filesync.protocol.envelope import INT_MAX, canonical
@@ -228,13 +229,13 @@ def _without_conflicts(
 ) -> _Outcome:
     """Read once more to keep the conflicting documents and to count the others: conflicts are rare, and two passes need no memory."""
     contract, stem = ready.contract, ready.verified.stem
-    named = [
+    conflicting = [
         Problem("conflict", f"{stem}: {'/'.join(map(str, key))} is held with other content from another installation of the site; "
                 "expected a higher versao", contract.dataset, int(row), None)
         for row, key in zip(conflicts, keys, strict=False)
     ]  # fmt: skip
     if contract.on_bad_rows is OnBadRows.REJECT:
-        raise _BrokenBatchError(named)
+        raise _BrokenBatchError(conflicting)
     outcome = _Outcome(contract.totals_sum())
     seen = _Outcome(contract.totals_sum())
     first = 0
@@ -246,7 +247,7 @@ def _without_conflicts(
         first += chunk.num_rows
     outcome.bad_lines.extend(seen.bad_lines)
     outcome.bad = seen.bad + len(conflicts)
-    outcome.problems = [*named, *seen.problems][:PROBLEMS_MAX]
+    outcome.problems = [*conflicting, *seen.problems][:PROBLEMS_MAX]
     return outcome
 
 
@@ -290,8 +291,7 @@ def _checked(ctx: Context, ready: Ready, part: Chunk, outcome: _Outcome) -> pa.T
     bad = None
     if not findings.ok:
         bad = findings.bad
-        named = findings.problems(PROBLEMS_MAX)
-        outcome.refuse([replace(p, row=None if p.row is None else part.rows[p.row]) for p in named], 0, [])
+        outcome.refuse(list(named(contract, table, findings.problems(PROBLEMS_MAX), part.rows)), 0, [])
     if not _may_relay(ctx, ready):
         origin = ready.verified.manifest.id.feed.origin
         foreign = pc.fill_null(pc.not_equal(table.column("origem"), origin), fill_value=True).combine_chunks()

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
-from filesync.exchange.cutting import PROBLEMS_MAX, Order
+from filesync.exchange.cutting import PROBLEMS_MAX, BadRowsError, Order
 from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held, SealReport
 from filesync.protocol.receipt import Problem
@@ -162,7 +162,14 @@ def _export_one(
     try:
         report = seal(ctx, order, chunks())
     except RejectedError as err:
-        quarantine.note(ctx, ctx.me, case, Problem(err.code, f"{label}: {err.message}"), unformed)
+        broken = _at_source_lines(list(err.problems), lines) if isinstance(err, BadRowsError) else []
+        problem = Problem(err.code, f"{label}: {err.message}")
+        quarantine.note(ctx, ctx.me, case, problem, [*unformed, *broken][:PROBLEMS_MAX], lost)
+        if broken:
+            first = broken[0]
+            raise BadRowsError(
+                f"{problem.message}; first, line {first.row}: {first.message}", broken
+            ) from err
         raise
     report.sources.append(label)
     report.refused += len(lost)

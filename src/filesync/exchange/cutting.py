@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filesync.config import RELAYS_BY_ROLE
+from filesync.contracts import OnBadRows
 from filesync.contracts.digests import row_digests
 from filesync.errors import RejectedError
 from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
     from filesync.contracts import Contract
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from filesync.exchange.reports import SealReport
 
 PROBLEMS_MAX = 100
+
+
+class BadRowsError(RejectedError):
+    """A capture was refused whole because of some of its documents; `problems` names them (bounded)."""
+
+    def __init__(self, message: str, problems: Sequence[Problem]) -> None:
+        super().__init__("bad-rows", message)
+        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,7 @@ def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> p
     first = report.documents
     report.documents += table.num_rows
     findings = contract.validate(table)
-    problems = [] if findings.ok else findings.problems(PROBLEMS_MAX, offset=first)
+    problems = [] if findings.ok else findings.problems(PROBLEMS_MAX)
     bad = None if findings.ok else findings.bad
     for code, mask, message in (
         (
@@ -114,28 +123,36 @@ def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> p
     ):
         if mask is not None and pc.any(mask).as_py():
             rows = np.flatnonzero(np.asarray(mask))
-            problems += [
-                Problem(code, message, contract.dataset, first + int(row)) for row in rows[:PROBLEMS_MAX]
-            ]
+            problems += [Problem(code, message, contract.dataset, int(row)) for row in rows[:PROBLEMS_MAX]]
             bad = mask if bad is None else pc.or_(bad, mask)
     if bad is None:
         return table
     count = int(pc.sum(bad).as_py() or 0)
     report.refused += count
-    report.problems.extend(problems[: PROBLEMS_MAX - len(report.problems)])
-    if contract.on_bad_rows.value == "reject":
-        where = problems[0]
-        raise RejectedError(
-            "bad-rows", f"{contract.name}: {count} of {table.num_rows} documents break the contract, so nothing was sealed; "
-            f"first: document {where.row}: {where.message}",
-        )  # fmt: skip
+    room = PROBLEMS_MAX - len(report.problems)
+    report.problems.extend(named(contract, table, problems[:room], range(first, first + table.num_rows)))
+    if contract.on_bad_rows is OnBadRows.REJECT:
+        message = f"{contract.name}: {count} of {table.num_rows} documents break the contract, so nothing was sealed"
+        raise BadRowsError(message, report.problems)
     return table.filter(pc.invert(bad))
 
 
-def _foreign(ctx: Context, contract: Contract, table: pa.Table) -> pa.ChunkedArray | None:
+def named(
+    contract: Contract, table: pa.Table, problems: Iterable[Problem], rows: Sequence[int]
+) -> Iterator[Problem]:
+    """Problems of the documents of `table` with the document as a person looks for it, and `rows` telling where each came from."""
+    for problem in problems:
+        if problem.row is None:
+            yield problem
+        else:
+            message = f"{contract.name_of(table, problem.row)}: {problem.message}"
+            yield replace(problem, message=message, row=rows[problem.row])
+
+
+def _foreign(ctx: Context, contract: Contract, table: pa.Table) -> pa.BooleanArray | None:
     if contract.dataset in RELAYS_BY_ROLE.get(ctx.settings.role, frozenset()):
         return None
-    return pc.not_equal(table.column("origem"), ctx.me)
+    return pc.fill_null(pc.not_equal(table.column("origem"), ctx.me), fill_value=True).combine_chunks()
 
 
 def _cut(ctx: Context, order: Order, table: pa.Table, memory: pa.Table, owed: pa.Array) -> Iterator[Piece]:

@@ -81,8 +81,10 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
     gaps = _gaps(listing)
     for item in collect(ctx, listing, standings):
         if isinstance(item, Unfit):
-            if item.set_aside:
-                _set_aside(ctx, listing, item.name, [item.name], item.problem, report)
+            if item.set_aside:  # with its payload, which nothing here vouches for any more
+                stem = item.name.removesuffix(".manifest.json")
+                payloads = [name for name in listing.payloads if name.rsplit(".", 1)[0] == stem]
+                _set_aside(ctx, listing, item.name, [*payloads, item.name], item.problem, report)
             else:
                 report.waiting.append(Held(listing.peer, item.name, item.problem.code, item.problem.message))
             continue

@@ -34,6 +34,8 @@ _WORDS: Final = 5
 _BYTES: Final = _WORDS * 8
 #: Up to this many documents their buckets are fetched one by one; for more, whole ranges are read.
 _NAMED_MAX: Final = 4_096
+#: Up to this many documents all batches of a wave are remembered in one go.
+_TOGETHER_MAX: Final = 1 << 18
 
 
 def unsealed(db: Database, dataset: str, audience: str, digests: pa.Table) -> pa.Table:
@@ -77,16 +79,14 @@ def remember(db: Database, dataset: str, audience: str, sealed: Sequence[tuple[D
         return
     db.run(QUERIES["open_memory"], (dataset, audience))
     memory_id = db.select(QUERIES["memory_id"], (dataset, audience))[0][0]
-    if rows <= _NAMED_MAX:
-        _add(
-            db,
-            memory_id,
-            np.concatenate([_entries(digests.whole(), batch_id) for digests, batch_id in sealed]),
-        )
+    if rows > _TOGETHER_MAX:
+        for digests, batch_id in sealed:
+            for part in digests.ranges():
+                _add(db, memory_id, _entries(part, batch_id))
         return
-    for digests, batch_id in sealed:
-        for part in digests.ranges():
-            _add(db, memory_id, _entries(part, batch_id))
+    entries = np.concatenate([_entries(digests.whole(), batch_id) for digests, batch_id in sealed])
+    for picked in _ranged(entries):
+        _add(db, memory_id, entries[picked])
 
 
 def forget(db: Database, dataset: str, audience: str) -> None:

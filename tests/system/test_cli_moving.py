@@ -186,7 +186,7 @@ def test_a_batch_with_bad_sales_is_applied_in_part_and_both_sites_are_told(shop:
     shop.at_caixa("turn")
     run = shop.at_matriz("turn", code=1)
     assert "Applied in part" in run.out
-    assert f"sale {concluded + 1}: expected" in run.out
+    assert f"sale {concluded + 1}: caixa 01, serie" in run.out
     assert "rule-total" in shop.at_matriz("quarantine", "show", "vendas").out
     shop.at_matriz("quarantine", "retry", "vendas", code=2)
     run = shop.at_caixa("turn", code=1)

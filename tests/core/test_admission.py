@@ -167,7 +167,12 @@ def test_who_may_send_what_to_whom_comes_first(
     _refused(decide("portal", "caixa-02", False), "foreign", batch, "caixa-01", "caixa-02")
     _refused(decide("portal", "caixa-01", True), "not-for-us", batch, "portal", "matriz")
     _refused(decide("portal", "caixa-01", False), "not-for-us", batch, "portal", "matriz")
-    _refused(decide("matriz", "caixa-01", False), "not-allowed", batch, "caixa-01", "vendas")
+    if known is None:
+        _refused(decide("matriz", "caixa-01", False), "not-allowed", batch, "caixa-01", "vendas")
+
+
+def test_a_peer_that_lost_a_dataset_still_gets_its_old_answers() -> None:
+    assert _decide(NEXT, standing=Standing(8, DIGEST), known=Known(DIGEST), may_send=False) == Replay()
 
 
 def test_a_long_list_of_recipients_is_not_repeated_whole() -> None:

@@ -39,7 +39,13 @@ MANIFEST = Manifest(
     payload_bytes=len(PAYLOAD),
     payload_sha256=sha256_hex(PAYLOAD),
     rows={"vendas": 1, "itens": 1, "pagamentos": 1, "postagens": 0},
-    totals={"total_centavos": 1250, "itens_total": 1250, "pagamentos": {"17": 1250}, "postagens_valor": 0},
+    totals={
+        "total_centavos": 1250,
+        "itens_centavos": 1250,
+        "itens_quantidade_milesimos": 1000,
+        "pagamentos_por_forma_centavos": {"17": 1250},
+        "postagens_centavos": 0,
+    },
     previous="5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
     replaces="vendas.caixa-01.matriz.k3v7q2ma.0000000011.20250314.6b86b273ff34",
     sealed_at="2025-03-14T18:02:11-03:00",
@@ -53,7 +59,13 @@ RECEIPT = Receipt(
     recipient="matriz",
     verdict=Verdict.PARTIAL,
     rows={"vendas": 0, "itens": 0, "pagamentos": 0, "postagens": 0},
-    totals={"total_centavos": 0, "itens_total": 0, "pagamentos": {}, "postagens_valor": 0},
+    totals={
+        "total_centavos": 0,
+        "itens_centavos": 0,
+        "itens_quantidade_milesimos": 0,
+        "pagamentos_por_forma_centavos": {},
+        "postagens_centavos": 0,
+    },
     problems=(
         Problem("pattern", 'caixa: expected ^[0-9A-Za-z]…, got "balcão 1"', "vendas", 0, "/caixa"),
         Problem("payload-unreadable", "line 2: expected JSON\n\tgot 𝄞"),
@@ -99,7 +111,7 @@ def test_manifest_file() -> None:
     CAIXA.public.verify(envelope.canonical, envelope.signature)
     assert (
         hashlib.sha256(envelope.canonical).hexdigest()
-        == "7919b197b300c27ef0a16559bfd0f4966c9f23e29df4000e024ec01198fd985c"
+        == "34098724b73207c46f39a6e68ec59210855a0eb75a1c9db3406a827b6bd953b3"
     )
 
 

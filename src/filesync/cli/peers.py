@@ -118,7 +118,8 @@ def _report_peer(
         screen.say(
             f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
         )
-    screen.say(f"Do the same on {peer}: filesync peer add {site} --role {role.value} --key {site}.pub")
+    meeting = " --link FOLDER --relay" if relay else ""
+    screen.say(f"Do the same on {peer}: filesync peer add {site} --role {role.value}{meeting} --key {site}.pub")
 
 
 def public_key(path: Path) -> PublicKey:

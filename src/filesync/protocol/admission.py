@@ -4,9 +4,10 @@ Its inputs are a manifest whose signature, digests and size were checked (exchan
 knows. The rules, in this order:
 
 - A site sends its own feeds only: the sender must be the origin. (Relaying for another is not in this version.)
-- The batch must name this site among its recipients, and the sender must be allowed to send the dataset.
+- The batch must name this site among its recipients.
 - A number that was decided stays decided: the same manifest again is a Replay of its receipt, another manifest under
   that number is refused. This comes before everything that can change with time, so that an answer never does.
+- The sender must be allowed to send the dataset: a setting, which may change.
 - A contract version that is not known here yet is waited for: an upgrade, not the origin, cures that.
 - A feed opens with number 1 and no `previous`, or with a snapshot at any number (a new recipient has no history).
   Anything else before an opening waits for the numbers that are missing.
@@ -97,11 +98,18 @@ def admit(
     may_send: bool,
 ) -> Decision:
     """Decide on `manifest`. `standing` and `known` are those of its feed and epoch, and of its number in them."""
-    refusal = _refusal(manifest, me=me, sender=sender, may_send=may_send)
+    refusal = _misdirected(manifest, me=me, sender=sender)
     if refusal is not None:
         return refusal
     if known is not None:
         return _decided_before(manifest, manifest_sha256, known)
+    if not may_send:
+        feed = manifest.id.feed
+        return _refuse(
+            "not-allowed",
+            manifest,
+            f"expected a dataset that {sender} may send for {feed.audience}, got {feed.dataset}",
+        )
     if not contract_known:
         contract = f"{manifest.id.feed.dataset}.v{manifest.version}"
         return Wait(
@@ -113,7 +121,7 @@ def admit(
     return _next(manifest, standing)
 
 
-def _refusal(manifest: Manifest, *, me: str, sender: str, may_send: bool) -> Refuse | None:
+def _misdirected(manifest: Manifest, *, me: str, sender: str) -> Refuse | None:
     feed = manifest.id.feed
     if sender != feed.origin:
         return _refuse(
@@ -122,12 +130,6 @@ def _refusal(manifest: Manifest, *, me: str, sender: str, may_send: bool) -> Ref
     if me not in manifest.recipients:
         return _refuse(
             "not-for-us", manifest, f"expected {me} among its recipients, got {_listed(manifest.recipients)}"
-        )
-    if not may_send:
-        return _refuse(
-            "not-allowed",
-            manifest,
-            f"expected a dataset that {sender} may send for {feed.audience}, got {feed.dataset}",
         )
     return None
 

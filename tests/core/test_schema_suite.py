@@ -146,7 +146,9 @@ def test_inside_the_subset_all_three_agree(suite: Path) -> None:
             else ["string", "integer", "boolean", "array", "object"]
         )
         for kind, inner in (
-            (kind, inner) for kind in kinds for inner in (["string", "integer"] if kind == "object" else [""])
+            (outer, inner)
+            for outer in kinds
+            for inner in (["string", "integer"] if outer == "object" else [""])
         ):
             whole = wrapped(dict(base), kind, inner)
             if check_schema(whole):

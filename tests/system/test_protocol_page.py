@@ -197,9 +197,9 @@ def test_the_admission_table_is_what_admission_does() -> None:
             _admit(MANIFEST, sender="caixa-02", may_send=False, known="d" * 64, contract_known=False),
         ],
         2: [_admit(elsewhere, may_send=False, known="e" * 64, contract_known=False)],
-        3: [_admit(MANIFEST, may_send=False, known="d" * 64, contract_known=False)],
-        4: [_admit(MANIFEST, known="d" * 64, contract_known=False, standing=(9, "b" * 64))],
-        5: [_admit(MANIFEST, known="e" * 64, contract_known=False, standing=(9, "b" * 64))],
+        3: [_admit(MANIFEST, may_send=False, known="d" * 64, contract_known=False, standing=(9, "b" * 64))],
+        4: [_admit(MANIFEST, may_send=False, known="e" * 64, contract_known=False, standing=(9, "b" * 64))],
+        5: [_admit(MANIFEST, may_send=False, contract_known=False)],
         6: [
             _admit(MANIFEST, contract_known=False, standing=(9, "b" * 64)),
             _admit(FIRST, contract_known=False, standing=None),

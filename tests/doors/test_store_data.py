@@ -21,7 +21,7 @@ from store_samples import DAY, MATRIZ, STORES, bare, contract, document, flat, h
 from filesync.contracts import Contract, Registry
 from filesync.errors import ConfigError, TransportError
 from filesync.stores import database, tables
-from filesync.stores.sqlite import SqliteStore
+from filesync.stores.sqlite import SqliteStore, in_runs
 from filesync.stores.values import KeyExistsError
 
 if TYPE_CHECKING:
@@ -225,6 +225,28 @@ def test_rows_come_in_any_order_and_size(store: SqliteStore, monkeypatch: pytest
     chunks = list(store.read_documents(CONTRACT))
     assert max(chunk.num_rows for chunk in chunks) == 7
     assert all(chunk.schema.equals(CONTRACT.arrow_schema) for chunk in chunks)
+
+
+@pytest.mark.parametrize("run_bytes", [1, 2_000, 40 << 20])
+def test_runs_hold_every_row_once_in_key_order(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, run_bytes: int
+) -> None:
+    monkeypatch.setattr(tables, "RUN_BYTES_MAX", run_bytes)
+    rng = random.Random(3)
+    sold = [document(str(uuid.UUID(int=rng.getrandbits(128)))) for _ in range(60)]
+    chunks = [flat(CONTRACT, sold[start : start + 10]) for start in range(0, 60, 10)]
+    runs = list(in_runs(CONTRACT, iter([*chunks[:3], flat(CONTRACT, []), *chunks[3:]])))
+    assert len(runs) == {1: 7, 40 << 20: 1}.get(run_bytes, len(runs))
+    for run in runs:
+        for rows in run.values():
+            assert rows["id"].to_pylist() == sorted(rows["id"].to_pylist())
+    with store.transaction() as tx:
+        tx.ensure_tables(CONTRACT)
+        batch_id = tx.next_batch_id()
+        for run in runs:
+            tx.append(CONTRACT, run, batch_id)
+    assert held(store, CONTRACT) == sorted(sold, key=lambda one: one["id"])
+    assert list(in_runs(CONTRACT, [])) == []
 
 
 def test_documents_are_chosen_by_day_and_origin(store: SqliteStore) -> None:

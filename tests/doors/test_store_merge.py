@@ -24,7 +24,7 @@ from store_samples import (
 )
 
 from filesync.protocol.identity import Feed
-from filesync.stores import values
+from filesync.stores import tables, values
 from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import KeyExistsError, MergeReport, RowOrder
 
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 CONTRACT = contract()
 UNVERSIONED = contract(versao=False)
 GROUP = Feed("caixa-01", "sales", "todos")
+
+
+@pytest.fixture(autouse=True, params=[1, tables.RUN_BYTES_MAX], ids=["short", "long"])
+def run_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rule holds however the stage is filled."""
+    monkeypatch.setattr(tables, "RUN_BYTES_MAX", request.param)
 
 
 @pytest.fixture(params=STORES)

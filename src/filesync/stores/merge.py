@@ -25,11 +25,11 @@ import numpy as np
 import pyarrow as pa
 
 from filesync.stores.database import QUERIES
-from filesync.stores.tables import BATCH, in_key_order, listed, quoted, stored
+from filesync.stores.tables import BATCH, in_runs, listed, quoted, stored
 from filesync.stores.values import NAMED_KEYS_MAX, MergeReport, RowOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from filesync.contracts import Contract, Relation
     from filesync.stores.database import Database
@@ -101,21 +101,23 @@ class _Merge:
                 f"CREATE TEMP TABLE {_stage(relation)} ({row}{listed(c.name for c in relation.columns)})"
             )
         count = 0
-        for chunk in stage:
+
+        def numbered() -> Iterator[dict[str, pa.Table]]:
+            nonlocal count
+            for chunk in stage:
+                documents = chunk[self.document.name].num_rows
+                numbers = {ROW: pa.array(np.arange(count, count + documents))}
+                count += documents
+                yield {
+                    r.name: stored(r, chunk[r.name], numbers if r is self.document else {})
+                    for r in self.contract.relations
+                }
+
+        # In key order, run by run: the upsert walks the table in the order of the stage.
+        for run in in_runs(self.contract, numbered()):
             for relation in self.contract.relations:
-                rows = chunk[relation.name]
-                if not rows.num_rows:
-                    continue
-                numbers: dict[str, pa.Array] = {}
-                if relation is self.document:
-                    numbers[ROW] = pa.array(np.arange(count, count + rows.num_rows))
-                    count += rows.num_rows
-                # In key order within the chunk: the upsert walks the table in the stage's order.
-                self.db.ingest(
-                    _stage_name(relation),
-                    in_key_order(self.contract, stored(relation, rows, numbers)),
-                    temporary=True,
-                )
+                if run[relation.name].num_rows:
+                    self.db.ingest(_stage_name(relation), run[relation.name], temporary=True)
         return count
 
     def drop(self) -> None:

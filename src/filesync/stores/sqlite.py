@@ -17,6 +17,7 @@ from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
 from filesync.stores import memory, merge, received, sent, tables
 from filesync.stores.database import QUERIES, Database, schema_statements
+from filesync.stores.tables import in_runs
 from filesync.stores.values import (
     CapturedFile,
     FeedSummary,
@@ -351,4 +352,4 @@ class Tx:
         received.record_refused(self._db, records)
 
 
-__all__ = ["SCHEMA_VERSION", "KeyExistsError", "OutgoingRecord", "SqliteStore", "Tx"]
+__all__ = ["SCHEMA_VERSION", "KeyExistsError", "OutgoingRecord", "SqliteStore", "Tx", "in_runs"]

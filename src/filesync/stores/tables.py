@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 BATCH: Final = "fs_batch"
 #: Documents in one chunk of `read_documents`. Their lines are read by RESULT_ROWS_MAX, the bound of one result batch.
 READ_DOCUMENTS_MAX: Final = 16_384
+#: Rows sorted at once by `in_runs`. Longer runs touch fewer pages of a large table for each row, and need three times this memory.
+RUN_BYTES_MAX: Final = 40 << 20
 
 _SQL_TYPES: Final = {
     ColumnType.TEXT: "TEXT",
@@ -91,6 +93,31 @@ def append(
             db.ingest(relation.table, in_key_order(contract, stored(relation, rows, {BATCH: owner})))
 
 
+def in_runs(contract: Contract, chunks: Iterable[Mapping[str, pa.Table]]) -> Iterator[dict[str, pa.Table]]:
+    """The rows of flattened chunks in fewer and larger tables, each in key order: a quarter to a half less work for a large append.
+
+    Their order over a run is another one: not for a merge, which numbers the documents as they come (and does this itself).
+    """
+    waiting: list[Mapping[str, pa.Table]] = []
+    size = 0
+    for chunk in chunks:
+        chunk_bytes = sum(rows.nbytes for rows in chunk.values())
+        if waiting and size + chunk_bytes > RUN_BYTES_MAX:
+            yield _run(contract, waiting)
+            waiting, size = [], 0
+        waiting.append(chunk)
+        size += chunk_bytes
+    if waiting:
+        yield _run(contract, waiting)
+
+
+def _run(contract: Contract, chunks: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+    return {
+        name: in_key_order(contract, pa.concat_tables([chunk[name] for chunk in chunks]).combine_chunks())
+        for name in chunks[0]
+    }
+
+
 def stored(
     relation: Relation, rows: pa.Table, more: Mapping[str, int | pa.Array | pa.ChunkedArray]
 ) -> pa.Table:
@@ -108,6 +135,8 @@ def stored(
 
 def in_key_order(contract: Contract, rows: pa.Table) -> pa.Table:
     """Rows sorted by their document's key; lines of a document keep their order."""
+    if not rows.num_rows:
+        return rows
     keys = list(contract.key)
     while len(keys) > 1 and pc.all(pc.equal(rows.column(keys[0]), rows.column(keys[0])[0])).as_py():
         del keys[0]  # one site's rows: its id orders nothing

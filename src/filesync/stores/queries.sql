@@ -248,3 +248,20 @@ ORDER BY name LIMIT ?3;
 -- name: table_columns
 -- The columns of a data table as it stands; key columns have their place in the key, others 0.
 SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid;
+
+-- name: doctor_arrived
+-- The newest batch of every feed that comes here: what its sender's software and clock were like. For a diagnosis.
+SELECT f.origin, f.dataset, i.version, i.received_at, i.applied_at
+FROM fs_feed f JOIN fs_incoming i ON i.feed_id = f.feed_id AND i.seq = f.seq
+ORDER BY i.batch_id DESC;
+
+-- name: doctor_answered
+-- The newest answers to what was sealed here: what the recipients' contracts, software and clocks were like. For a diagnosis.
+SELECT d.recipient, o.sealed_at, d.settled_at, d.receipt
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
+WHERE d.settled_at IS NOT NULL AND d.batch_id > (SELECT coalesce(max(batch_id), 0) FROM fs_outgoing) - 500
+ORDER BY d.batch_id DESC;
+
+-- name: doctor_sealed
+-- The newest batch that was sealed here. For a diagnosis.
+SELECT sealed_at FROM fs_outgoing ORDER BY batch_id DESC LIMIT 1;

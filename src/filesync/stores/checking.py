@@ -1,0 +1,88 @@
+"""A store examined from outside: is the file whole, and what do its newest entries tell of clocks and versions. Reads only.
+
+It runs beside a working station: readers of a WAL database wait for nobody and block nobody. `quick_check` reads the whole file once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filesync.protocol.envelope import decode
+from filesync.protocol.receipt import Receipt
+from filesync.stores.database import QUERIES, Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LastArrival:
+    """The newest batch of a feed that comes here. Times are RFC 3339 text by this site's clock."""
+
+    origin: str
+    dataset: str
+    version: int
+    received_at: str
+    applied_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """The newest receipt of a recipient for a dataset. `clock` is the recipient's when it applied; the others are this site's."""
+
+    recipient: str
+    dataset: str
+    contract: str | None
+    software: str
+    clock: str
+    sealed_at: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest entries of a ledger."""
+
+    sealed_at: str | None
+    arrivals: tuple[LastArrival, ...]
+    answers: tuple[LastAnswer, ...]
+
+
+def quick_check(path: Path, problems_max: int = 10) -> list[str]:
+    """What SQLite finds wrong with the file; empty where it is whole. Raises `ConfigError` where it is no database at all."""
+    db = Database(path)
+    try:
+        found = [str(text) for (text,) in db.select(f"PRAGMA quick_check({problems_max:d})")]
+    finally:
+        db.close()
+    return [] if found == ["ok"] else found
+
+
+def newest(path: Path) -> Newest:
+    """The newest entries, without reading history."""
+    db = Database(path)
+    try:
+        with db.snapshot():
+            sealed = db.select(QUERIES["doctor_sealed"])
+            arrivals = tuple(LastArrival(*row) for row in db.select(QUERIES["doctor_arrived"]))
+            answered = db.select(QUERIES["doctor_answered"])
+    finally:
+        db.close()
+    answers: dict[tuple[str, str], LastAnswer] = {}
+    for recipient, sealed_at, settled_at, text in answered:
+        receipt = Receipt.from_signed(decode(text.encode()).signed)
+        dataset = receipt.batch.split(".", 1)[0]
+        answers.setdefault(
+            (recipient, dataset),
+            LastAnswer(
+                recipient,
+                dataset,
+                receipt.contract,
+                receipt.software,
+                receipt.clock,
+                sealed_at,
+                settled_at,
+            ),
+        )
+    return Newest(sealed[0][0] if sealed else None, arrivals, tuple(answers.values()))

@@ -130,6 +130,9 @@ class FolderTransport:
         with self._road():
             durable.remove_many([self._folder(folder) / check_name(name) for folder, name in items])
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _publish(self, small: MutableSequence[tuple[Path, str, bytes]]) -> None:
         durable.publish_many(small, suffix=durable.FOREIGN_SUFFIX)
         small.clear()

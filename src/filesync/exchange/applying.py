@@ -32,6 +32,7 @@ from filesync.protocol.envelope import INT_MAX, canonical
 from filesync.protocol.identity import Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
+from filesync.stores.sqlite import in_runs
 from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
 
 if TYPE_CHECKING:
@@ -167,8 +168,10 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             _too_large(ctx, ready)
             tx.ensure_tables(contract)
             try:
-                for chunk in ahead(_good_chunks(ctx, ready, outcome)):
-                    tx.append(contract, contract.flatten(chunk), batch_id)
+                flat = (contract.flatten(chunk) for chunk in _good_chunks(ctx, ready, outcome))
+                # Sorted in the thread that reads, for writing takes longer. A run is large, so only one waits.
+                for run in ahead(in_runs(contract, flat), depth=1, single=ready.data is not None):
+                    tx.append(contract, run, batch_id)
             except KeyExistsError:
                 tx.rollback_to(start)
                 tx.ensure_tables(contract)

@@ -21,18 +21,18 @@ class _End(Generic[T]):
         self.error = error
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield `items`, produced by another thread at most `DEPTH` ahead. An error of the producer is raised here, in its place.
+def ahead(items: Iterable[T], *, depth: int = DEPTH, single: bool = True) -> Iterator[T]:
+    """Yield `items`, produced by another thread at most `depth` ahead. An error of the producer is raised here, in its place.
 
+    With `single` there is probably only one, which needs no thread: starting one costs more than a small batch.
     When the consumer stops early, the producer is stopped and waited for: it never outlives this iterator.
     """
     iterator = iter(items)
-    # A single item needs no thread; starting one costs more than a small batch.
-    buffer = [item for _, item in zip(range(2), iterator, strict=False)]
-    if len(buffer) < 2:
+    buffer = [item for _, item in zip(range(2 if single else 0), iterator, strict=False)]
+    if single and len(buffer) < 2:
         yield from buffer
         return
-    handed: queue.Queue[T | _End[T]] = queue.Queue(maxsize=DEPTH)
+    handed: queue.Queue[T | _End[T]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 
     def produce() -> None:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One tick of a long step. `total` is None while it is not known."""
+    """One tick of a long step. `total` is None while it is not known; the bytes are None where nothing is moved."""
 
     step: str
     done: int
     total: int | None
     unit: str
+    bytes_done: int | None = None
+    bytes_total: int | None = None
 
 
 Observer = Callable[[Progress], None]

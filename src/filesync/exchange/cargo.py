@@ -1,0 +1,227 @@
+"""What travels and in which order, whatever it travels on: a link, a mailbox between two sites, a stick in somebody's pocket.
+
+- Receipts go before batches; batches by feed and number; of a batch the payload goes first and the manifest last.
+- `load` puts what waits in an outbox where the peer will find it. Batches stay in the outbox until their receipt; a receipt moves to the
+  archive once it is there for sure: the ledger can write it again, and a replayed batch asks for it.
+- `unload` makes what lies for us durable here before it removes anything there.
+
+Both are safe to repeat, at any point. Not here: by which way a peer is reached, and when (road, carry).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from filesync.exchange.reports import Progress
+from filesync.protocol.identity import FileKind, FileName, parse_file_name
+from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from filesync.exchange.context import Context
+    from filesync.transports import Transport
+    from filesync.transports.files import RemoteFile
+
+#: Batches whose payloads travel before their manifests do: few enough to resume well, many enough to share folder syncs.
+WAVE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What lies in an outbox, in the order in which it travels. `payloads` by the batch's name."""
+
+    receipts: tuple[FileName, ...] = ()
+    manifests: tuple[FileName, ...] = ()
+    payloads: dict[str, FileName] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[FileName]:
+        """All of it that travels."""
+        held = (self.payloads.get(manifest.batch.stem) for manifest in self.manifests)
+        return [*self.receipts, *(file for file in held if file is not None), *self.manifests]
+
+
+@dataclass(slots=True)
+class Moved:
+    """Files that were put or fetched, not counting what lay in its place already; `batches` counts manifests."""
+
+    files: int = 0
+    bytes: int = 0
+    batches: int = 0
+    receipts: int = 0
+
+
+def waiting(ctx: Context, peer: str, held_back: Collection[str] = frozenset()) -> Waiting:
+    """What waits for `peer`, without the batches held back."""
+    files = in_order(_names(ctx.folders.outbox(peer)))
+    return Waiting(
+        tuple(file for file in files if file.kind is FileKind.RECEIPT),
+        tuple(file for file in files if file.kind is FileKind.MANIFEST and file.batch.stem not in held_back),
+        {file.batch.stem: file for file in files if file.kind is FileKind.PAYLOAD},
+    )
+
+
+def answered_here(ctx: Context, peer: str) -> frozenset[str]:
+    """Batches whose receipt lies in the inbox and is not settled yet: an import will see to them."""
+    names = _names(ctx.folders.inbox(peer))
+    return frozenset(file.batch.stem for file in names if file.kind is FileKind.RECEIPT)
+
+
+def load(
+    ctx: Context,
+    link: Transport,
+    peer: str,
+    folder: str,
+    cargo: Waiting,
+    mark: Callable[[Sequence[str], int], None],
+    *,
+    moved: Moved,
+    step: str,
+    sure: Callable[[], None] = lambda: None,
+) -> None:
+    """Put `cargo` into the peer's `folder`, counting in `moved`, which holds also after an error.
+
+    `sure` is called before anything here relies on what was put: it raises TransportError where that went astray. Then `mark` is told
+    which batches lie there now, and how many of their files were put just now.
+    """
+    if not (cargo.receipts or cargo.manifests):
+        return
+    outbox = ctx.folders.outbox(peer)
+    there = {file.name: file.size for file in link.list(folder)}
+    pace = _Pace(ctx, step, "batches", len(cargo.manifests), sum(_size(outbox, file) for file in cargo.files))
+
+    def put(files: Sequence[FileName]) -> int:
+        done = link.put_many([(outbox / str(file), folder, str(file)) for file in files])
+        moved.bytes += sum(_size(outbox, file) for file, new in zip(files, done, strict=True) if new)
+        moved.files += sum(done)
+        return sum(done)
+
+    receipts = put(cargo.receipts)
+    pace.bytes_done += sum(_size(outbox, file) for file in cargo.receipts)
+    sure()
+    moved.receipts += receipts
+    durable.move_many(
+        [(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in cargo.receipts]
+    )  # fmt: skip
+    for start in range(0, len(cargo.manifests), WAVE):
+        wave = cargo.manifests[start : start + WAVE]
+        payloads = [cargo.payloads[file.batch.stem] for file in wave if file.batch.stem in cargo.payloads]
+        fresh = new_manifests = 0
+        for files in (payloads, wave):
+            new_manifests = put([file for file in files if there.get(str(file)) != _size(outbox, file)])
+            fresh += new_manifests
+            pace.bytes_done += sum(_size(outbox, file) for file in files)
+        sure()
+        moved.batches += new_manifests
+        mark([file.batch.stem for file in wave], fresh)
+        pace.tick(len(wave))
+
+
+def unload(
+    ctx: Context,
+    link: Transport,
+    peer: str,
+    folder: str,
+    *,
+    mailbox: bool,
+    moved: Moved,
+    step: str,
+    keep: bool = False,
+) -> None:
+    """Fetch what `peer` left for us in `folder`, counting in `moved`, which holds also after an error.
+
+    A `mailbox` (a relay's, a stick's) is emptied, and a batch that was decided here is fetched again: its origin asks for the receipt.
+    Otherwise the folder is the peer's outbox: batches stay there, and those that were decided here are left alone. With `keep` nothing is
+    removed.
+    """
+    inbox = ctx.folders.inbox(peer)
+    there = {file.name: file for file in link.list(folder)}
+    files = in_order(parsed for name in there if (parsed := parse_file_name(name)) is not None)
+    manifests = {file.batch.stem for file in files if file.kind is FileKind.MANIFEST}
+    decided = set() if mailbox else ctx.store.answered(manifests)
+    batches = [file for file in files if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests]
+    receipts = [file for file in files if file.kind is FileKind.RECEIPT]
+    wanted = [
+        file for file in batches if file.batch.stem not in decided and not _held(inbox, there[str(file)])
+    ]
+    pace = _Pace(ctx, step, "files", len(wanted), sum(there[str(file)].size for file in (*receipts, *wanted)))
+
+    def get(files: Sequence[FileName]) -> int:
+        done = link.get_many([(folder, str(file), inbox) for file in files])
+        moved.bytes += sum(there[str(file)].size for file, new in zip(files, done, strict=True) if new)
+        moved.files += sum(done)
+        pace.bytes_done += sum(there[str(file)].size for file in files)
+        return sum(done)
+
+    moved.receipts += get(receipts)
+    if not keep:
+        link.remove_many([(folder, str(file)) for file in receipts])
+    for start in range(0, len(wanted), 2 * WAVE):
+        wave = wanted[start : start + 2 * WAVE]
+        get([file for file in wave if file.kind is FileKind.PAYLOAD])
+        moved.batches += get([file for file in wave if file.kind is FileKind.MANIFEST])
+        pace.tick(len(wave))
+    if mailbox and not keep:
+        # Payload first: a manifest left alone in a mailbox is fetched again and found known; a payload left alone would stay for ever.
+        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
+            link.remove_many([(folder, str(file)) for file in batches if file.kind is kind])
+
+
+def in_order(files: Iterable[FileName]) -> list[FileName]:
+    """Receipts first; then by feed and number, the payload before its manifest."""
+    order = {FileKind.RECEIPT: 0, FileKind.PAYLOAD: 1, FileKind.MANIFEST: 2}
+
+    def key(file: FileName) -> tuple[bool, str, str, int, str, int]:
+        batch = file.batch.id
+        return (
+            file.kind is not FileKind.RECEIPT,
+            str(batch.feed),
+            batch.epoch,
+            batch.seq,
+            file.batch.digest12,
+            order[file.kind],
+        )
+
+    return sorted(files, key=key)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How far a load or unload is, told to whoever watches."""
+
+    ctx: Context
+    step: str
+    unit: str
+    total: int
+    bytes_total: int
+    done: int = 0
+    bytes_done: int = 0
+
+    def tick(self, more: int) -> None:
+        self.done += more
+        unit = "batches" if self.step != "fetch" else "files"
+        self.ctx.observe(Progress(self.step, self.done, self.total, unit, self.bytes_done, self.bytes_total))
+
+
+def _names(folder: Path) -> list[FileName]:
+    """The files in a folder that have a name of ours; a folder that is not there is an empty one."""
+    try:
+        with os.scandir(folder) as entries:
+            return [parsed for entry in entries if (parsed := parse_file_name(entry.name)) is not None]
+    except FileNotFoundError:
+        return []
+
+
+def _size(folder: Path, file: FileName) -> int:
+    return (folder / str(file)).stat().st_size
+
+
+def _held(inbox: Path, remote: RemoteFile) -> bool:
+    try:
+        return (inbox / remote.name).stat().st_size == remote.size
+    except FileNotFoundError:
+        return False

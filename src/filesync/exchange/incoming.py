@@ -41,7 +41,7 @@ from filesync.writers import durable
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 Gaps = dict[FeedEpoch, list[tuple[int, int]]]
@@ -79,6 +79,7 @@ def import_all(ctx: Context, report: ImportReport) -> None:
 def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportReport) -> Iterator[Ready]:
     """Deal with everything that is not to be applied; yield what is."""
     gaps = _gaps(listing)
+    replays: list[Verified] = []
     for item in collect(ctx, listing, standings):
         if isinstance(item, Unfit):
             if item.set_aside:  # with its payload, which nothing here vouches for any more
@@ -96,11 +97,12 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
                     standings.decided(verified)
                     yield ready
             case Replay():
-                _replay(ctx, listing, verified, report)
+                replays.append(verified)
             case Wait(reason, detail, _):
                 report.waiting.append(Held(listing.peer, verified.stem, reason.value, detail))
             case Refuse(problem):
                 _refuse(ctx, listing, item, problem, standings, report)
+    _replay(ctx, listing, replays, report)
 
 
 def _gaps(listing: Listing) -> Gaps:
@@ -253,41 +255,45 @@ def _receipt_file(ctx: Context, name: str, origin: str, receipt: str) -> tuple[P
     )
 
 
-def _replay(ctx: Context, listing: Listing, verified: Verified, report: ImportReport) -> None:
-    """Answer again what was answered before; the payload is not even opened."""
-    stored = ctx.store.receipt_of(verified.stem)
-    if stored is not None and stored.receipt is not None:
-        durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
-    report.replayed.append(verified.stem)
-    names = [
-        name
-        for name in (verified.manifest.payload_file, verified.manifest.name.manifest)
-        if name in listing.sizes
-    ]
-    if stored is not None and stored.verdict is Verdict.REJECTED and stored.receipt is not None:
-        problems = Receipt.from_signed(json.loads(stored.receipt)).problems
-        files = [listing.folder / name for name in names]
-        quarantine.set_aside(
-            ctx, listing.peer, stored.name, files, problems[0], problems=problems, retryable=False
-        )
+def _replay(ctx: Context, listing: Listing, replays: Sequence[Verified], report: ImportReport) -> None:
+    """Answer again what was answered before, with few syncs however many; no payload is even opened."""
+    if not replays:
         return
-    for name in names:
-        _put_away(listing.folder / name, ctx.folders.archive(verified.manifest.business_date))
+    known = {verified.stem: ctx.store.receipt_of(verified.stem) for verified in replays}
+    answers = [stored for stored in known.values() if stored is not None and stored.receipt is not None]
+    durable.publish_many([_receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answers])
+    done: list[tuple[Path, Path]] = []
+    for verified in replays:
+        report.replayed.append(verified.stem)
+        manifest, stored = verified.manifest, known[verified.stem]
+        names = [n for n in (manifest.payload_file, manifest.name.manifest) if n in listing.sizes]
+        files = [listing.folder / name for name in names]
+        if stored is not None and stored.verdict is Verdict.REJECTED and stored.receipt is not None:
+            problems = Receipt.from_signed(json.loads(stored.receipt)).problems
+            quarantine.set_aside(
+                ctx, listing.peer, stored.name, files, problems[0], problems=problems, retryable=False
+            )
+        else:
+            done += [(file, ctx.folders.archive(manifest.business_date)) for file in files]
+    _put_away(done)
 
 
 def _put_away_orphans(ctx: Context, listing: Listing) -> None:
     """A payload whose batch was decided here: a late second copy, whose manifest was put away before it came."""
     orphans = {name.rsplit(".", 1)[0]: name for name in listing.orphans()}
-    for stem in ctx.store.answered(orphans) if orphans else ():
-        _put_away(listing.folder / orphans[stem], ctx.folders.archive(BatchName.parse(stem).business_date))
+    known = ctx.store.answered(orphans) if orphans else ()
+    days = {stem: BatchName.parse(stem).business_date for stem in known}
+    _put_away([(listing.folder / orphans[stem], ctx.folders.archive(day)) for stem, day in days.items()])
 
 
-def _put_away(path: Path, target: Path) -> None:
+def _put_away(files: Sequence[tuple[Path, Path]]) -> None:
     """Into the archive, unless it is there: then the copy is dropped, for the one that was applied must not be overwritten."""
-    if (target / path.name).exists():
-        durable.remove(path)
-    else:
-        durable.move(path, target, path.name)
+    archived = [(target / path.name).exists() for path, target in files]
+    durable.remove_many([path for (path, _), there in zip(files, archived, strict=True) if there])
+    moves = [
+        (path, target, path.name) for (path, target), there in zip(files, archived, strict=True) if not there
+    ]
+    durable.move_many(moves)
 
 
 def _refuse(

@@ -11,8 +11,8 @@ settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
-#: Networks of stations for tests/flows and tests/system; a real PostgreSQL.
-pytest_plugins = ["network", "postgres_server"]
+#: Networks of stations for tests/flows and tests/system; a real PostgreSQL; a real sshd.
+pytest_plugins = ["network", "postgres_server", "sshd"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

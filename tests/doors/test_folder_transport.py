@@ -309,7 +309,5 @@ def test_a_file_that_grows_while_it_is_fetched(road: FolderTransport, peer: Path
     (peer / "outbox").mkdir()
     (peer / "outbox" / "x").write_bytes(b"x" * (SMALL_BYTES + 5))
     with (peer / "outbox" / "x").open("rb") as source, (here / "copy").open("wb") as out:
-        from filesync.transports.folder import _copy
-
-        _copy(source, out, 7)
+        road._copy(source, out, 7)
     assert (here / "copy").read_bytes() == b"x" * 7

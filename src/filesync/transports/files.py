@@ -20,14 +20,20 @@ def check_name(name: str) -> str:
 
     Names come out of a peer's listing and manifests. No separator, no drive or stream (`:`), no hidden file (also not `.partial`).
     """
-    if (
+    if not is_plain(name):
+        raise TransportError("name-refused", f"a plain file name was expected, got {name!r}")
+    return name
+
+
+def is_plain(name: str) -> bool:
+    """Whether `check_name` lets the name pass."""
+    return not (
         not name
         or name.startswith(".")
         or any(character in name for character in '/\\:\0*?"<>|')
         or name != name.rstrip(". ")
-    ):
-        raise TransportError("name-refused", f"a plain file name was expected, got {name!r}")
-    return name
+        or not name.isprintable()  # control characters; bytes that are no UTF-8 (surrogates)
+    )
 
 
 def folder_parts(folder: str) -> tuple[str, ...]:

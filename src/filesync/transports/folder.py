@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filesync.errors import TransportError
-from filesync.transports.files import RemoteFile, check_name, folder_parts
+from filesync.transports import unobserved
+from filesync.transports.files import RemoteFile, check_name, folder_parts, is_plain
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
     from pathlib import Path
-    from typing import BinaryIO
+    from types import TracebackType
+    from typing import BinaryIO, Self
 
 SMALL_BYTES = (
     256 << 10
@@ -49,11 +50,23 @@ _CODES = {
 class FolderTransport:
     """The road to one peer. Folders are named from the peer's root, with `/` between their parts: `inbox/caixa-01`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, observe: Callable[[int], None] = unobserved) -> None:
         self.root = root
+        self.observe = observe
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def list(self, folder: str) -> list[RemoteFile]:
-        """The files in a folder by name; empty where the folder does not exist (yet). Folders and links are left out."""
+        """The files in a folder by name; empty where the folder does not exist (yet). Folders, links and odd names are left out."""
         with self._road():
             try:
                 with os.scandir(self._folder(folder)) as entries:
@@ -67,7 +80,7 @@ class FolderTransport:
         """Copies a local file to the peer; False where it lies there already."""
         return self.put_many([(local, folder, name)])[0]
 
-    def put_many(self, items: Iterable[tuple[Path, str, str]]) -> Sequence[bool]:
+    def put_many(self, items: Iterable[tuple[Path, str, str]], *, replace: bool = False) -> Sequence[bool]:
         """`put` for many; they appear in the order given. After an error those before it may have arrived: repeat all."""
         done: list[bool] = []
         small: list[tuple[Path, str, bytes]] = []
@@ -77,7 +90,7 @@ class FolderTransport:
                 size = os.fstat(source.fileno()).st_size
                 with self._road():
                     target = self._folder(folder)
-                    missing = _size(target / name) != size
+                    missing = replace or _size(target / name) != size
                     if missing and size <= SMALL_BYTES:
                         small.append((target, name, source.read(size)))
                     elif missing:
@@ -86,7 +99,7 @@ class FolderTransport:
                             durable.staged(target, name, suffix=durable.FOREIGN_SUFFIX) as partial,
                             partial.open("wb") as out,
                         ):
-                            shutil.copyfileobj(source, out, COPY_BYTES)
+                            self._copy(source, out, size)
                     if len(small) >= durable.GROUP:
                         self._publish(small)
             done.append(missing)
@@ -98,7 +111,7 @@ class FolderTransport:
         """Copies a file of the peer into a local folder; False where it lies here already."""
         return self.get_many([(folder, name, local_folder)])[0]
 
-    def get_many(self, items: Iterable[tuple[str, str, Path]]) -> Sequence[bool]:
+    def get_many(self, items: Iterable[tuple[str, str, Path]], *, replace: bool = False) -> Sequence[bool]:
         """`get` for many; they appear in the order given. After an error those before it may have arrived: repeat all."""
         done: list[bool] = []
         small: list[tuple[Path, str, bytes]] = []
@@ -106,36 +119,47 @@ class FolderTransport:
             for folder, name, local_folder in items:
                 with _open_plain(self._folder(folder) / check_name(name)) as source:
                     size = os.fstat(source.fileno()).st_size
-                    missing = _size(local_folder / name) != size
+                    missing = replace or _size(local_folder / name) != size
                     if missing and size <= SMALL_BYTES:
                         small.append((local_folder, name, source.read(size)))
                     elif missing:
-                        durable.publish_many(small)
-                        small.clear()
+                        self._keep(small)
                         with durable.staged(local_folder, name) as partial, partial.open("wb") as out:
-                            _copy(source, out, size)
+                            self._copy(source, out, size)
                 done.append(missing)
                 if len(small) >= durable.GROUP:
-                    durable.publish_many(small)
-                    small.clear()
-            durable.publish_many(small)
+                    self._keep(small)
+            self._keep(small)
         return done
 
     def remove(self, folder: str, name: str) -> None:
         """Removes a file at the peer; gone already is done."""
         self.remove_many([(folder, name)])
 
-    def remove_many(self, items: Sequence[tuple[str, str]]) -> None:
+    def remove_many(self, items: Iterable[tuple[str, str]]) -> None:
         """`remove` for many."""
         with self._road():
             durable.remove_many([self._folder(folder) / check_name(name) for folder, name in items])
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def _publish(self, small: MutableSequence[tuple[Path, str, bytes]]) -> None:
         durable.publish_many(small, suffix=durable.FOREIGN_SUFFIX)
+        self._moved(small)
+
+    def _keep(self, small: MutableSequence[tuple[Path, str, bytes]]) -> None:
+        durable.publish_many(small)
+        self._moved(small)
+
+    def _moved(self, small: MutableSequence[tuple[Path, str, bytes]]) -> None:
+        if small:
+            self.observe(sum(len(data) for _, _, data in small))
         small.clear()
+
+    def _copy(self, source: BinaryIO, out: BinaryIO, size: int) -> None:
+        """As many bytes as the file had when it was opened: one that grows meanwhile is not ours to wait for."""
+        while size and (data := source.read(min(size, COPY_BYTES))):
+            out.write(data)
+            size -= len(data)
+            self.observe(len(data))
 
     def _folder(self, folder: str) -> Path:
         """The folder's path, when no part of it is a link. The root may be one: its place is the operator's choice."""
@@ -171,7 +195,7 @@ def _listed(entry: os.DirEntry[str]) -> RemoteFile | None:
     try:
         return (
             RemoteFile(entry.name, entry.stat(follow_symlinks=False).st_size)
-            if entry.is_file(follow_symlinks=False)
+            if is_plain(entry.name) and entry.is_file(follow_symlinks=False)
             else None
         )
     except FileNotFoundError:  # taken away while we were listing
@@ -198,10 +222,3 @@ def _open_plain(path: Path) -> Iterator[BinaryIO]:
         raise TransportError("gone", f"{path}: a file was expected, got nothing there") from error
     with os.fdopen(fd, "rb") as file:
         yield file
-
-
-def _copy(source: BinaryIO, out: BinaryIO, size: int) -> None:
-    """As many bytes as the file had when it was opened: one that grows meanwhile is not ours to wait for."""
-    while size and (data := source.read(min(size, COPY_BYTES))):
-        out.write(data)
-        size -= len(data)

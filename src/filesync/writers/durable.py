@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 FOREIGN_SUFFIX = ".put"  # a peer's transport is writing this one into our folders: the peer's to finish or overwrite, never ours to clean
+FETCHED_SUFFIX = ".get"  # half a large file of a peer, which our transport fetches on where it stopped; not to be cleaned either
 GROUP = 128  # files open at once in publish_many; writing a group before syncing it is four times as fast as one by one (ext4)
 # Fsyncs under way at once in publish_many. A journaling filesystem commits for all who wait: a group is then durable ten times as fast.
 SYNCS = 16
@@ -218,7 +219,8 @@ def remove_many(paths: Iterable[Path]) -> None:
 def clean_partial(folder: Path) -> int:
     """Removes what a crash left half-written beside `folder` (one peer folder is enough for all of them); returns how many.
 
-    Only while no other writer of this site runs. A file that a peer is putting here (`.put`) is left to that peer.
+    Only while no other writer of this site runs. A file that a peer is putting here (`.put`) is left to that peer, and one that is
+    being fetched from a peer (`.get`) to the transport, which goes on with it.
     """
     removed = 0
     try:
@@ -226,7 +228,7 @@ def clean_partial(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     for entry in entries:
-        if entry.name.endswith(FOREIGN_SUFFIX) or entry.is_dir(follow_symlinks=False):
+        if entry.name.endswith((FOREIGN_SUFFIX, FETCHED_SUFFIX)) or entry.is_dir(follow_symlinks=False):
             continue
         with suppress(FileNotFoundError):
             _unlocked(Path(entry.path).unlink, time.sleep)

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Final
 
 from filesync.errors import ConfigError
+from filesync.sources.completeness import Completeness, parse_completeness
 from filesync.sources.forms import ISO_DATE, Forms, form_problem
 from filesync.sources.rules import Reading, RelationRules, Rule, read_columns
 
@@ -24,9 +25,9 @@ MEANING: Final = 1
 
 _COMMON: Final = {"kind", "columns", "decimal", "thousands", "date", "datetime", "offset"}
 _KEYS: Final = {
-    "csv": _COMMON | {"path", "encoding", "delimiter", "group_by"},
-    "jsonl": _COMMON | {"path", "encoding", "group_by"},
-    "parquet": _COMMON | {"path", "group_by"},
+    "csv": _COMMON | {"path", "complete", "encoding", "delimiter", "group_by"},
+    "jsonl": _COMMON | {"path", "complete", "encoding", "group_by"},
+    "parquet": _COMMON | {"path", "complete", "group_by"},
     "sql": _COMMON | {"database", "queries", "group_by"},
     "store": {"kind"},
 }
@@ -66,7 +67,10 @@ class SourceSettings:
     relations: Mapping[str, RelationRules] = field(default_factory=dict)
     database: str | None = None
     queries: Mapping[str, str] = field(default_factory=dict)
-    text: str = ""  # canonical JSON of what was configured, without the path: what the digest stands for
+    complete: Completeness | None = None  # when a dropped file is whole; None: nothing was said
+    text: str = (
+        ""  # canonical JSON of what was configured and decides what rows become: what the digest stands for
+    )
 
     @property
     def mapped(self) -> bool:
@@ -107,6 +111,7 @@ class SourceSettings:
             relations=relations,
             database=reading.text("database", table["database"]) if "database" in table else None,
             queries=_queries(reading, table.get("queries", {})),
+            complete=_complete(reading, table.get("complete")),
             text=_canonical(table),
         )
         _check_whole(reading, settings)
@@ -169,6 +174,16 @@ def _forms(reading: Reading, table: Mapping[str, Any]) -> Forms:
     )
 
 
+def _complete(reading: Reading, value: object) -> Completeness | None:
+    if value is None:
+        return None
+    try:
+        return parse_completeness(str(value))
+    except ValueError as err:
+        reading.problem("complete", str(err))
+        return None
+
+
 def _queries(reading: Reading, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         reading.problem("queries", f"expected a table of relation = query, got {value!r}")
@@ -177,5 +192,5 @@ def _queries(reading: Reading, value: object) -> dict[str, str]:
 
 
 def _canonical(table: Mapping[str, Any]) -> str:
-    stated = {key: value for key, value in table.items() if key != "path"}
+    stated = {key: value for key, value in table.items() if key not in ("path", "complete")}
     return json.dumps(stated, sort_keys=True, separators=(",", ":"), default=str)

@@ -145,45 +145,90 @@ def bare_machine(folder: Path, *tools: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
+def look_for(what: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run .ci/tools on a pretended machine."""
+    return subprocess.run(
+        [shutil.which("sh") or "sh", str(REPOSITORY / ".ci" / "tools"), what],
+        env=env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def with_postgresql(root: Path) -> Path:
+    """A root folder in which Debian's PostgreSQL is installed."""
+    initdb = root / "usr" / "lib" / "postgresql" / "15" / "bin" / "initdb"
+    initdb.parent.mkdir(parents=True)
+    initdb.touch(mode=0o755)
+    return root
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
 def test_a_missing_system_tool_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
-    shell = shutil.which("sh") or "sh"
     for what, words in (("tests", "apt-get install openssh-client"), ("venv", "not-there")):
-        run = subprocess.run(
-            [shell, str(REPOSITORY / ".ci" / "tools"), what],
-            env={**bare_machine(tmp_path / what), "PYTHON": "not-there"},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
+        run = look_for(
+            what, {**bare_machine(tmp_path / what), "PYTHON": "not-there", "SYSROOT": str(tmp_path)}
         )
         assert run.returncode == 1, run.stderr
         assert words in run.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
-def test_installing_a_system_tool_upgrades_nothing_else(tmp_path: Path) -> None:
+def test_without_postgresql_its_tests_are_skipped_but_not_in_ci(tmp_path: Path) -> None:
+    env = {**bare_machine(tmp_path / "bin"), "SYSROOT": str(tmp_path)}
+    (tmp_path / "bin" / "ssh-keygen").touch(mode=0o755)
+    for ci, code, words in (("", 0, "they are skipped"), ("true", 1, "it is needed, since this is CI")):
+        run = look_for("tests", {**env, "CI": ci})
+        assert run.returncode == code, run.stderr
+        assert words in run.stderr
+        assert "apt-get install postgresql" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "bin"
+    ]  # and nothing was left behind for the attempt
+    with_postgresql(tmp_path)
+    run = look_for("tests", {**env, "CI": "true"})
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
+@pytest.mark.parametrize("package", ["openssh-client", "postgresql"])
+def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, package: str) -> None:
     """A pretended apt-get without package lists: it is asked, updated, asked again, and never for more than was needed."""
-    env = bare_machine(tmp_path, "chmod", "touch", "true")
-    asked = tmp_path / "asked"
-    (tmp_path / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
-    (tmp_path / "apt-get").write_text(
+    folder, root, asked = tmp_path / "bin", tmp_path / "root", tmp_path / "asked"
+    env = bare_machine(folder, "chmod", "touch", "true", "mkdir", "rm", "rmdir", "dirname", "cp")
+    root.mkdir()
+    clusters = root / "etc" / "postgresql-common" / "createcluster.d"
+    (folder / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    if package == "postgresql":
+        (folder / "ssh-keygen").touch(mode=0o755)
+        initdb = root / "usr" / "lib" / "postgresql" / "15" / "bin" / "initdb"
+        brings = (
+            f"cat {clusters}/* > {tmp_path}/told; mkdir -p {initdb.parent}; touch {initdb}; chmod +x {initdb}"
+        )
+    else:
+        with_postgresql(root)
+        brings = f"touch {folder}/ssh-keygen; chmod +x {folder}/ssh-keygen"
+    (folder / "apt-get").write_text(
         f'#!/bin/sh\necho "$@" >> {asked}\n'
         f'case "$*" in update*) touch {tmp_path}/lists ;;\n'
-        f"*) [ -f {tmp_path}/lists ] && touch {tmp_path}/ssh-keygen && chmod +x {tmp_path}/ssh-keygen ;;\nesac\n"
+        f"*) [ ! -f {tmp_path}/lists ] || {{ {brings}; }} ;;\nesac\n"
     )
     for script in ("sudo", "apt-get"):
-        (tmp_path / script).chmod(0o755)
-    shell = shutil.which("sh") or "sh"
-    run = subprocess.run(
-        [shell, str(REPOSITORY / ".ci" / "tools"), "tests"], env=env, stdin=subprocess.DEVNULL, check=False
-    )
-    assert run.returncode == 0
+        (folder / script).chmod(0o755)
+    run = look_for("tests", {**env, "SYSROOT": str(root)})
+    assert run.returncode == 0, run.stderr
     first, update, second = asked.read_text().splitlines()
     assert first == second
     assert update.split()[0] == "update"
     assert {"--no-upgrade", "--no-remove", "--no-install-recommends"} <= set(second.split())
-    assert second.split()[-2:] == ["install", "openssh-client"]
+    assert second.split()[-2:] == ["install", package]
+    if (
+        package == "postgresql"
+    ):  # no database is set up or started, and the setting that says so is gone again
+        assert (tmp_path / "told").read_text() == "create_main_cluster = false\n"
+        assert not (root / "etc" / "postgresql-common").exists()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ It does not look at a PostgreSQL that the machine may be running, and none sees 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -96,6 +97,8 @@ class Server:
 def postgresql() -> Iterator[Server]:
     """A running PostgreSQL, the same for all tests of this process."""
     try:
+        if importlib.util.find_spec("adbc_driver_postgresql") is None:
+            raise Missing("its driver is not installed: pip install 'filesync[postgres]'")
         with kept() as server:
             yield server
     except Missing as why:
@@ -162,10 +165,15 @@ def running(programs: Path, folder: Path, user: dict[str, Any]) -> Iterator[dict
     environment["LC_ALL"] = "C"
 
     def done(program: str, *arguments: str) -> bool:
-        run = subprocess.run(
-            [str(programs / program), *arguments],
-            cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=PATIENCE_S, **user,
-        )  # fmt: skip
+        try:
+            run = subprocess.run(
+                [str(programs / program), *arguments],
+                cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=PATIENCE_S, **user,
+            )  # fmt: skip
+        except OSError as err:  # programs that the other user may not run
+            output.write(str(err))
+            output.flush()
+            return False
         return run.returncode == 0
 
     def failed(program: str) -> Missing:

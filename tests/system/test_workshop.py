@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_server
 import pytest
 
 import filesync
@@ -229,6 +231,44 @@ def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, pa
     ):  # no database is set up or started, and the setting that says so is gone again
         assert (tmp_path / "told").read_text() == "create_main_cluster = false\n"
         assert not (root / "etc" / "postgresql-common").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the pretended program is a script for POSIX shells")
+def test_a_postgresql_that_does_not_start_is_a_reason_and_in_ci_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initdb = tmp_path / "initdb"
+    initdb.write_text("#!/bin/sh\necho not today\nexit 1\n")
+    initdb.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    # As root it is lent to a user who may not even run what lies here.
+    said = "initdb failed: .*(not today|Permission denied)"
+    with (
+        pytest.raises(postgres_server.Missing, match=said) as why,
+        postgres_server.kept(),
+    ):
+        pass
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=said):
+        postgres_server.do_without(str(why.value))
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=said):
+        postgres_server.do_without(str(why.value))
+
+
+def test_the_postgresql_of_the_tests_leaves_nothing_behind() -> None:
+    """Not even when they end in the middle: its keeper's input ends with them."""
+    try:
+        with postgres_server.kept() as server:
+            folder, port = server.log.parent, server.port
+            socket.create_connection(("127.0.0.1", port)).close()
+            raise InterruptedError
+    except postgres_server.Missing as why:
+        postgres_server.do_without(str(why))
+    except InterruptedError:
+        assert not folder.exists()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
 @pytest.mark.slow

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
 from filesync.protocol.signing import PublicKey, SigningKey
 from filesync.sources.settings import SourceSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from filesync.timetable import Window, parse_duration, parse_schedule, parse_window
+from filesync.transports.link import SftpLink
 
 FILE_NAME = "filesync.toml"
 KEY_NAME = "site_ed25519"
@@ -49,6 +49,25 @@ def check_mailbox(pattern: str) -> str:
     return pattern
 
 
+def check_window(text: str) -> str:
+    """A part of the day such as `22:00-06:00`; ValueError otherwise."""
+    parse_window(text)
+    return text
+
+
+def check_schedule(text: str) -> str:
+    """When something is due, such as `every 5 min`; ValueError otherwise."""
+    parse_schedule(text)
+    return text
+
+
+def check_duration(text: str) -> str:
+    """A time such as `5 min`, at least a second; ValueError otherwise."""
+    if parse_duration(text) < 1:
+        raise ValueError(f"{text!r}: at least a second was expected")
+    return text
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +83,17 @@ class Limits(_Section):
     )
     chunk_documents: int = Field(default=65_536, ge=1, description="documents held in memory at a time")
     group_batches_max: int = Field(default=500, ge=1, description="small batches that share one transaction")
+    disk_free_min_mib: int = Field(
+        default=256, ge=0, description="with less free space nothing is fetched until there is more"
+    )
+
+
+class Timetable(_Section):
+    """When `filesync run` turns, besides whenever it is woken. See timetable.py for the words."""
+
+    exchange: Annotated[str, AfterValidator(check_schedule)] = "every 5 min"
+    close: Annotated[str, AfterValidator(check_schedule)] = "off"
+    rescan: Annotated[str, AfterValidator(check_duration)] = "5 min"
 
 
 class Peer(_Section):
@@ -78,6 +108,33 @@ class Peer(_Section):
     reship_after_s: int = Field(
         default=3600, ge=0, description="relay only: ship again when no receipt came for so long"
     )
+    identity: str | None = None
+    known_hosts: str = "keys/known_hosts"
+    limit_kib_s: int | None = Field(default=None, ge=1, description="sftp only: at most so much of the line")
+    windows: tuple[Annotated[str, AfterValidator(check_window)], ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_sftp(self) -> Self:
+        if self.sftp(Path()) is None and (self.identity is not None or self.limit_kib_s is not None):
+            raise ValueError("identity and limit_kib_s belong to a link that begins with sftp://")
+        return self
+
+    def sftp(self, root: Path) -> SftpLink | None:
+        """The link over SFTP, its files found from the site's root; None where the link is a folder. ValueError says what is wrong."""
+        if self.link is None or not self.link.startswith("sftp:"):
+            return None
+        if self.identity is None:
+            raise ValueError("an sftp:// link needs `identity`, the private key file that logs in there")
+        return SftpLink.parse(
+            self.link,
+            identity=root / self.identity,
+            known_hosts=root / self.known_hosts,
+            limit_kib_s=self.limit_kib_s,
+        )
+
+    def open_windows(self) -> tuple[Window, ...]:
+        """The parts of the day in which this link may be used; none given: always."""
+        return tuple(parse_window(text) for text in self.windows)
 
     def sends(self, dataset: str) -> bool:
         """Whether this peer may send batches of `dataset` here."""
@@ -103,6 +160,7 @@ class _File(_Section):
     site: SiteId
     role: Role
     limits: Limits = Limits()
+    schedule: Timetable = Timetable()
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
     peers: dict[SiteId, Peer] = Field(default_factory=dict)
     datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
@@ -122,6 +180,7 @@ class Settings:
     sources: dict[str, SourceSettings]
     key: SigningKey
     pinned: dict[str, PublicKey]
+    schedule: Timetable = field(default_factory=Timetable)
 
     @property
     def database(self) -> Path:
@@ -200,7 +259,7 @@ def load(root: Path) -> Settings:
                 raise ConfigError(err.code, f"{path}: [datasets.{name}.source] {err.message}") from err
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
-        _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))},
+        _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))}, file.schedule,
     )  # fmt: skip
 
 
@@ -260,6 +319,9 @@ def render_peer(name: str, peer: Peer) -> str:
     lines = [f"\n[peers.{name}]", f'role = "{peer.role.value}"']
     if peer.link is not None:
         lines.append(f"link = {toml_text(peer.link)}")
+    if peer.identity is not None:
+        lines.append(f"identity = {toml_text(peer.identity)}")
+        lines.append(f"known_hosts = {toml_text(peer.known_hosts)}")
     if peer.relay:
         lines += ["relay = true", f"mailbox = {toml_text(peer.mailbox)}"]
     return "\n".join(lines) + "\n"
@@ -284,6 +346,13 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # manifest_bytes_max = 1048576
 # payload_bytes_max = 4294967296
 # group_batches_max = 500
+# disk_free_min_mib = 256          # with less free space nothing is fetched; it goes on by itself when there is more
+
+# When `filesync run` works, besides at once whenever something arrives or is dropped:
+# [schedule]
+# exchange = "every 5 min"         # with every peer, and every source; also "daily 12:00, 22:30", "30 22 * * mon-sat", "off"
+# close = "daily 22:30"            # a whole turn at the end of the day
+# rescan = "5 min"                 # look at everything afresh at least so often
 
 # Whom a batch may be for, besides single peers. `caixas` and `postos` exist by themselves (all peers of that role).
 # [groups]
@@ -313,4 +382,12 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # role = "matriz"
 # link = "../matriz"               # the peer's folder, seen from here; leave it out where the peer comes to us
 # relay = false                    # true: the link is a place with mailboxes between the two
+#
+# [peers.portal]
+# role = "portal"
+# link = "sftp://loja12@sftp.example.com:22/"
+# identity = "keys/sftp_ed25519"   # the private key that logs in there
+# known_hosts = "keys/known_hosts" # written by `filesync peer trust portal`
+# limit_kib_s = 256                # leave room on the line for the tills
+# windows = ["22:00-06:00"]        # use the link only then
 """

@@ -7,6 +7,7 @@ one by the way; that takes `--replace-key`.
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,11 +19,16 @@ from filesync.cli.ending import Ending
 from filesync.cli.options import HERE, Json, Root, site_id
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
+from filesync.transports.link import SftpLink, host_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from filesync.protocol.signing import PublicKey
+    from filesync.transports.hostkeys import HostKey
 
 MAILBOX = "{site}/inbox/{sender}"
+SFTP = "sftp://"
 
 RoleOption = Annotated[Role | None, typer.Option("--role", help="What the site is for.", show_default=False)]
 
@@ -32,11 +38,13 @@ def peer_add(
     role: RoleOption = None,
     link: Annotated[
         str | None,
-        typer.Option("--link", metavar="FOLDER", help="Where the peer's folder is seen from this computer. Left out: the peer comes to us.", show_default=False),
+        typer.Option("--link", metavar="FOLDER", help="Where the peer's folder is seen from this computer, or sftp://user@host:port/path. Left out: the peer comes to us.", show_default=False),
     ] = None,
     relay: Annotated[bool, typer.Option("--relay", help="The link is a place between the two, with a mailbox for each.")] = False,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The peer's public key (.pub). From then on only what it signed is accepted.", show_default=False)] = None,
     mailbox: Annotated[str | None, typer.Option("--mailbox", metavar="PATTERN", help="With --relay: where a mailbox lies. [default: {site}/inbox/{sender}]", show_default=False)] = None,
+    identity: Annotated[Path | None, typer.Option("--identity", metavar="FILE", help="With sftp://: the private key file that logs in there.", show_default=False)] = None,
+    known_hosts: Annotated[Path | None, typer.Option("--known-hosts", metavar="FILE", help="With sftp://: where confirmed host keys stand. [default: keys/known_hosts]", show_default=False)] = None,
     replace_key: Annotated[bool, typer.Option("--replace-key", help="Pin --key even though another key is pinned.")] = False,
     root: Root = HERE,
     as_json: Json = False,
@@ -64,6 +72,7 @@ def peer_add(
             link=_link(root, peer, link, relay=relay),
             relay=relay,
             mailbox=_mailbox(mailbox, relay=relay),
+            **_sftp(root, link, identity, known_hosts),
         )
         section = config.render_peer(peer, known)
     else:
@@ -106,7 +115,11 @@ def _report_peer(
         "comes to us" if link is None else f"is met at {link} (a relay)" if relay else f"is reached at {link}"
     )
     screen.say(f"{peer} is a peer now; it {how}", "bold green")
-    if link is not None and not (root / link).is_dir():
+    if link is not None and link.startswith(SFTP):
+        screen.say(
+            f"Before the first exchange confirm the server's key: filesync peer trust {peer}", "yellow"
+        )
+    elif link is not None and not (root / link).is_dir():
         screen.say(
             f"That folder is not there at the moment; every exchange tries it again: {(root / link)}",
             "yellow",
@@ -119,7 +132,9 @@ def _report_peer(
             f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
         )
     meeting = " --link FOLDER --relay" if relay else ""
-    screen.say(f"Do the same on {peer}: filesync peer add {site} --role {role.value}{meeting} --key {site}.pub")
+    screen.say(
+        f"Do the same on {peer}: filesync peer add {site} --role {role.value}{meeting} --key {site}.pub"
+    )
 
 
 def public_key(path: Path) -> PublicKey:
@@ -164,15 +179,107 @@ def _link(root: Path, peer: str, link: str | None, *, relay: bool) -> str | None
         if relay:
             raise ConfigError("link-missing", "--relay needs --link FOLDER, the place between the two")
         return None
+    if link.startswith(SFTP):
+        return link
     target = Path(link).expanduser()
     if not relay:
         _must_be(peer, target)
-    if target.is_absolute():
-        return target.as_posix()
+    return _movable(root, target)
+
+
+def _movable(root: Path, path: Path) -> str:
+    """Relative to the site where it was given relative, so that both can be moved together."""
+    if path.is_absolute():
+        return path.as_posix()
     try:
-        return Path(os.path.relpath(target.resolve(), root.resolve())).as_posix()
+        return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
     except ValueError:  # another drive on Windows
-        return target.resolve().as_posix()
+        return path.resolve().as_posix()
+
+
+def _sftp(root: Path, link: str | None, identity: Path | None, known_hosts: Path | None) -> dict[str, Any]:
+    """What a link over SFTP needs besides its address, checked before anything is written."""
+    if link is None or not link.startswith(SFTP):
+        if identity is not None or known_hosts is not None:
+            raise ConfigError(
+                "link-missing", "--identity and --known-hosts belong to a --link that begins with sftp://"
+            )
+        return {}
+    if identity is None:
+        raise ConfigError(
+            "identity-missing", f"{link} needs --identity FILE, the private key that logs in there"
+        )
+    if not identity.expanduser().is_file():
+        raise ConfigError("identity-missing", f"--identity {identity}: there is no such file")
+    found = {"identity": _movable(root, identity.expanduser())}
+    if known_hosts is not None:
+        found["known_hosts"] = _movable(root, known_hosts.expanduser())
+    try:
+        SftpLink.parse(link, identity=identity, known_hosts=root)
+    except ValueError as err:
+        raise ConfigError("link-invalid", f"--link: {err}") from err
+    return found
+
+
+def peer_trust(
+    peer: Annotated[str, typer.Argument(metavar="ID", callback=site_id, help="The peer whose server is meant.")],
+    fingerprint: Annotated[str | None, typer.Option("--fingerprint", metavar="SHA256:…", help="Trust the server if it shows this key, without asking.", show_default=False)] = None,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Look at the key of a peer's SFTP server, and remember it after a yes. Until then nothing connects to it."""
+    from filesync import config
+
+    root = root.absolute()
+    known = config.load(root).peers.get(peer)
+    if known is None:
+        raise ConfigError("peer-unknown", f"no peer is called {peer!r} here")
+    link = known.sftp(root)
+    if link is None:
+        raise ConfigError("link-missing", f"{peer} is not reached over sftp://; a folder has no host key")
+    from filesync.transports import hostkeys  # paramiko takes long to import
+
+    shown = hostkeys.fetch_host_key(link.host, link.port)
+    held = hostkeys.load(link.known_hosts).lookup(host_name(link.host, link.port)) or {}
+    confirmed = {hostkeys.fingerprint(key) for key in held.values()}
+    if shown.fingerprint in confirmed:
+        answer = "trusted already"
+    elif fingerprint is not None and fingerprint != shown.fingerprint:
+        raise ConfigError(
+            "fingerprint-differs",
+            f"{link.place}: expected {fingerprint}, the server shows {shown.fingerprint}",
+        )
+    else:
+        if fingerprint is None:
+            _ask(peer, link, shown, confirmed, as_json=as_json)
+        hostkeys.remember(link.known_hosts, shown)
+        answer = "trusted from now on"
+    if as_json:
+        screen.say_json({"peer": peer, "host": link.host, "port": link.port, "kind": shown.kind, "fingerprint": shown.fingerprint, "answer": answer})  # fmt: skip
+    else:
+        screen.say(f"{peer} at {link.place}: {shown.kind} {shown.fingerprint} is {answer}", "bold green")
+    return Ending.DONE
+
+
+def _ask(peer: str, link: SftpLink, shown: HostKey, confirmed: Collection[str], *, as_json: bool) -> None:
+    """Only a person who compared the fingerprint can say yes: another machine may have stepped in between."""
+    if as_json or not sys.stdin.isatty():
+        raise ConfigError(
+            "fingerprint-missing",
+            f"{link.place} shows {shown.kind} {shown.fingerprint}; nobody is here to confirm it",
+        )
+    if confirmed:
+        screen.say(f"CAREFUL: until now {link.place} showed {', '.join(sorted(confirmed))}.", "bold red")
+        screen.say(
+            "The server was reinstalled, or somebody stands in between. Ask its owner before you say yes.",
+            "red",
+        )
+    screen.say(f"The server of {peer}, {link.place}, shows this key:")
+    screen.say(f"  {shown.kind} {shown.fingerprint}", "bold")
+    if not typer.confirm("Did its owner tell you the same fingerprint?", default=False):
+        raise ConfigError(
+            "fingerprint-refused", f"the key of {link.place} was not confirmed; nothing was changed"
+        )
 
 
 def _must_be(peer: str, folder: Path) -> None:

@@ -12,7 +12,7 @@ settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, 
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 #: Networks of stations for tests/flows and tests/system; a real PostgreSQL; a real sshd.
-pytest_plugins = ["network", "postgres_server", "sshd"]
+pytest_plugins = ["network", "postgres_server", "sshd", "quirky"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

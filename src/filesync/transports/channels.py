@@ -155,7 +155,10 @@ class Connection:
         self.watchdog = Watchdog(self._cut)
         with self.road(link.connect_s, link.connect_s):
             self._connect()
-            self.sessions.append(self._session())
+            if not self.more_sessions(1):
+                raise TransportError(
+                    "incompatible", f"{link.place}: a channel was expected behind the login, got none"
+                )
 
     def more_sessions(self, count: int) -> list[Session]:
         """Up to `count` sessions. A server that allows fewer is taken at its word."""
@@ -164,7 +167,11 @@ class Connection:
                 self.sessions.append(self._session())
             except paramiko.ChannelException:
                 self._refused = True
-            except (OSError, EOFError, paramiko.SSHException) as error:
+            except (
+                OSError,
+                EOFError,
+                paramiko.SSHException,
+            ) as error:  # also the library's, when the watchdog cut
                 raise _interrupted(error) from error
         return self.sessions[:count]
 
@@ -176,7 +183,7 @@ class Connection:
                 yield
         except BaseException as error:
             self.close()
-            if isinstance(error, (TransportError, wire.WireError)) and self.watchdog.expired:
+            if isinstance(error, Exception) and self.watchdog.expired:
                 raise TransportError("timeout", f"{self.link.place}: {self.watchdog.expired}") from error
             if isinstance(error, wire.WireError):
                 raise TransportError("incompatible", f"{self.link.place}: {error}") from error
@@ -272,7 +279,15 @@ class Connection:
             raise EOFError("the connection is closed")
         channel = transport.open_session(WINDOW_BYTES, SSH_PACKET_BYTES, timeout=self.link.connect_s)
         channel.settimeout(self.link.connect_s)
-        channel.invoke_subsystem("sftp")
+        try:
+            channel.invoke_subsystem("sftp")
+        except paramiko.SSHException as error:
+            if not transport.is_active():
+                raise
+            raise TransportError(
+                "incompatible",
+                f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
+            ) from error
         session = Session(channel, self.wake)
         channel.settimeout(None)  # from here on the watchdog bounds everything
         return session

@@ -76,7 +76,7 @@ def load(known_hosts: Path) -> paramiko.HostKeys:
             continue
         try:
             entry = paramiko.hostkeys.HostKeyEntry.from_line(text)
-        except paramiko.SSHException:
+        except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
             continue
         if entry is not None and entry.key is not None:
             for name in entry.hostnames:
@@ -126,16 +126,29 @@ def fetch_host_key(host: str, port: int = PORT, *, timeout_s: float = 20.0) -> H
 
 
 def remember(known_hosts: Path, key: HostKey) -> None:
-    """Records a key that a person confirmed. Other keys that were confirmed for the same server are replaced: it shows one."""
+    """Records a key that a person confirmed. Other keys that were confirmed for the same server are forgotten: it shows one."""
     try:
         lines = known_hosts.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         lines = []
     where = host_name(key.host, key.port)
-    kept = [line for line in lines if where not in line.split(" ", 1)[0].split(",")]
+    kept = [left for line in lines if (left := _without(line, where)) is not None]
     durable.publish(
         known_hosts.parent, known_hosts.name, ("\n".join([*kept, key.line]) + "\n").encode("utf-8")
     )
+
+
+def _without(line: str, where: str) -> str | None:
+    """A known_hosts line without this server; None where it named no other."""
+    if line.lstrip().startswith(("#", "@")):
+        return line
+    names, *rest = line.split(" ", 1)
+    left = [
+        name
+        for name in names.split(",")
+        if name != where and not (name.startswith("|1|") and paramiko.HostKeys.hash_host(where, name) == name)
+    ]
+    return " ".join([",".join(left), *rest]) if left else None
 
 
 def fingerprint(key: paramiko.PKey) -> str:

@@ -1,0 +1,78 @@
+"""Whether this site and its peers mean the same: versions of contracts and of filesync, from what was exchanged last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filesync import __version__
+from filesync.doctor.findings import Finding, Outcome, ok, skipped, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from filesync.contracts import Registry
+    from filesync.stores.checking import Newest
+
+
+def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[Finding]:
+    """What the peer's newest batches and receipts say of its contracts."""
+    check = "contracts"
+    if newest is None:
+        yield skipped(check, "the database cannot be read", peer)
+        return
+    theirs, software = _used_by(newest, peer)
+    if not theirs:
+        yield skipped(check, "nothing was exchanged with it yet", peer)
+        return
+    other = []
+    for dataset, version in sorted(theirs.items()):
+        ours = contracts.latest(dataset)
+        if ours is None or version > ours.version:
+            yield Finding(
+                check,
+                Outcome.FAILED,
+                f"{peer} uses {dataset} v{version}, here {f'v{ours.version} is the newest' if ours else 'it is not known'}",
+                about=peer,
+                code="contract-unknown",
+            )
+        elif version < ours.version:
+            other.append(f"{dataset} v{version} (here v{ours.version})")
+    if other:
+        yield warning(
+            check,
+            f"{peer} still uses {', '.join(other)}",
+            f"This works for what {peer} sends. Update filesync there before it is sent newer contracts; until then they wait there.",
+            peer,
+        )
+    else:
+        yield ok(
+            check,
+            f"the same as {peer}'s: {', '.join(f'{name} v{number}' for name, number in sorted(theirs.items()))}",
+            peer,
+        )
+    if software and _release(software) != _release(f"filesync {__version__}"):
+        yield ok(
+            "software",
+            f"{peer} runs {software}, this site filesync {__version__}; both understand each other's files",
+            peer,
+        )
+
+
+def _used_by(newest: Newest, peer: str) -> tuple[dict[str, int], str]:
+    """Dataset → version, and the software."""
+    theirs: dict[str, int] = {}
+    for arrival in newest.arrivals:
+        if arrival.origin == peer:
+            theirs.setdefault(arrival.dataset, arrival.version)
+    software = ""
+    for answer in newest.answers:
+        if answer.recipient == peer:
+            software = software or answer.software
+            if answer.contract is not None:
+                dataset, _, version = answer.contract.rpartition(".v")
+                theirs[dataset] = max(theirs.get(dataset, 0), int(version))
+    return theirs, software
+
+
+def _release(software: str) -> str:
+    return ".".join(software.split(".")[:2])

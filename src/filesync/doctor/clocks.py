@@ -1,0 +1,103 @@
+"""Clocks: this computer's against everything here that carries a time, and the peers' against ours. No decision of filesync hangs on one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from filesync.doctor.findings import Finding, failed, ok, warning
+from filesync.exchange.folders import PARTIAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from filesync.stores.checking import Newest
+
+#: Clocks that differ by less are not worth a word: receipts carry seconds, and turns take some.
+SKEW_S = 120.0
+#: Before this version was written nothing can happen: a computer that thinks so lost its clock's battery.
+EARLIEST = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """What is known of a peer's clock: its `ahead_s` of ours is at least so much (negative: it is behind by at least so much)."""
+
+    peer: str
+    ahead_s: float
+
+
+def clock(root: Path, now: datetime, newest: Newest | None) -> Iterator[Finding]:
+    """Against everything here that carries a time. No decision hangs on a clock, but people's eyes and schedules do."""
+    times = [("this computer's idea of the earliest possible day", EARLIEST), *_file_times(root)]
+    if newest is not None:
+        if newest.sealed_at is not None:
+            times.append(("the newest batch sealed here", datetime.fromisoformat(newest.sealed_at)))
+        times += [
+            (f"the newest batch from {one.origin}", datetime.fromisoformat(one.applied_at))
+            for one in newest.arrivals
+        ]
+        times += [
+            (f"the newest receipt of {one.recipient}", datetime.fromisoformat(one.settled_at))
+            for one in newest.answers
+        ]
+    what, latest = max(times, key=lambda entry: entry[1])
+    shown = now.isoformat(sep=" ", timespec="seconds")
+    if latest - now > timedelta(seconds=SKEW_S):
+        yield failed(
+            "clock",
+            f"this computer says {shown}; {what} is of {latest.astimezone(now.tzinfo).isoformat(sep=' ', timespec='seconds')}, which lies in the future",
+            "Set the clock and the time zone, and let the system keep them (Windows: Settings, Time; Linux: timedatectl set-ntp true). "
+            "If they are right, the clock was wrong when that was written; then this line goes away by itself.",
+            behind_s=(latest - now).total_seconds(),
+        )
+    else:
+        yield ok("clock", f"this computer says {shown}; nothing here is of a later time")
+    for skew in skews(newest):
+        amount = _span(abs(skew.ahead_s))
+        yield warning(
+            "clock",
+            f"{skew.peer}'s clock is at least {amount} {'ahead of' if skew.ahead_s > 0 else 'behind'} this one",
+            f"Set whichever of the two is wrong. Nothing is lost by it; times that {skew.peer} writes are misleading.",
+            skew.peer,
+            ahead_s=skew.ahead_s,
+        )
+
+
+def skews(newest: Newest | None) -> list[Skew]:
+    """Clocks of peers that are wrong for certain: a receipt's time must lie between our sealing and our settling."""
+    found: dict[str, float] = {}
+    for one in newest.answers if newest is not None else ():
+        if one.recipient in found:
+            continue
+        theirs = datetime.fromisoformat(one.clock)
+        ahead = (theirs - datetime.fromisoformat(one.settled_at)).total_seconds()
+        behind = (theirs - datetime.fromisoformat(one.sealed_at)).total_seconds()
+        found[one.recipient] = ahead if ahead > SKEW_S else behind if behind < -SKEW_S else 0.0
+    return [Skew(peer, seconds) for peer, seconds in found.items() if seconds]
+
+
+def _file_times(root: Path) -> Iterator[tuple[str, datetime]]:
+    for folder in (root, *(root / "inbox").glob("*"), *(root / "outbox").glob("*")):
+        if folder.name == PARTIAL:
+            continue
+        try:
+            with os.scandir(folder) as entries:
+                newest = max(
+                    (entry.stat(follow_symlinks=False).st_mtime for entry in entries),
+                    default=None,
+                )
+        except OSError:
+            continue
+        if newest is not None:
+            yield f"the newest file in {folder}", datetime.fromtimestamp(newest).astimezone()
+
+
+def _span(seconds: float) -> str:
+    for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "h"), (90, 60, "min")):
+        if seconds >= least:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

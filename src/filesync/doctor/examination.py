@@ -1,0 +1,103 @@
+"""The walk: which checks, in which order, and what is skipped when something before it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from filesync.doctor import agreement, clocks, links, machine, site
+from filesync.doctor.exceptions import Exceptions, exceptions
+from filesync.doctor.findings import Finding, Outcome, failed, skipped
+from filesync.errors import ConfigError, FilesyncError
+from filesync.exchange.context import Clock, system_clock
+from filesync.exchange.station import site_contracts
+from filesync.stores.checking import Newest, newest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from filesync.config import Settings
+
+#: Told the name of what is examined next, for a person who waits.
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, in the order of the walk, and what to tell antivirus programs and firewalls."""
+
+    findings: tuple[Finding, ...]
+    exceptions: Exceptions
+
+    def of(self, outcome: Outcome) -> list[Finding]:
+        """The findings that ended so."""
+        return [finding for finding in self.findings if finding.outcome is outcome]
+
+
+def examine(
+    root: Path, only: str | None = None, *, clock: Clock = system_clock, tell: Tell = lambda _: None
+) -> Report:
+    """Walk the whole way; with `only`, to one peer. Raises `ConfigError` where there is no site or no such peer; all else is a finding."""
+    if not root.is_dir():
+        raise ConfigError("not-a-site", f"{root} is not a filesync site: it is no folder")
+    settings, finding = site.configuration(root)
+    if finding.code == "not-a-site":
+        raise ConfigError("not-a-site", finding.seen)
+    if settings is not None and only is not None and only not in settings.peers:
+        raise ConfigError(
+            "peer-unknown",
+            f"no peer is called {only!r}; known: {', '.join(settings.peers) or 'none'}",
+        )
+    found = [finding]
+    for step, walk in _steps(root, settings, only, clock):
+        tell(step)
+        found += _guarded(step, walk)
+    return Report(tuple(found), exceptions(root, settings))
+
+
+def _steps(
+    root: Path, settings: Settings | None, only: str | None, clock: Clock
+) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    peers = [] if settings is None else [only] if only is not None else list(settings.peers)
+    yield "folders", lambda: site.folders(root, peers)
+    yield "free space", lambda: iter([site.space(root)])
+    yield "same filesystem", lambda: iter([site.partials(root, peers)])
+    yield "keys", lambda: site.keys(root, settings)
+    yield "lock", lambda: iter([site.lock(root)])
+    yield "database", lambda: site.database(root, settings)
+    told = _newest(root)
+    yield "clock", lambda: clocks.clock(root, clock(), told)
+    yield "antivirus", lambda: iter([machine.antivirus(root)])
+    yield "watcher events", lambda: machine.events(root)
+    if settings is None:
+        yield "links", lambda: iter([skipped("links", "the configuration cannot be read")])
+        return
+    for name in peers:
+        yield f"link to {name}", partial(links.examine_link, root, settings, name)
+        yield f"contracts of {name}", partial(_versions, root, told, name)
+
+
+def _versions(root: Path, told: Newest | None, name: str) -> Iterator[Finding]:
+    yield from agreement.versions(site_contracts(root), told, name)
+
+
+def _newest(root: Path) -> Newest | None:
+    try:
+        return newest(root / "filesync.db") if (root / "filesync.db").is_file() else None
+    except FilesyncError:
+        return None  # `database` says what is wrong with it
+
+
+def _guarded(step: str, walk: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """One check's failure, also one that nobody thought of on a strange machine, never ends the walk."""
+    found: list[Finding] = []
+    try:
+        found.extend(walk())
+    except FilesyncError as error:
+        found.append(Finding(step, Outcome.FAILED, error.message, code=error.code))
+    except OSError as error:
+        found.append(failed(step, f"could not be examined: {error}", "Look at that place by hand."))
+    return found

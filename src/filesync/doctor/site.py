@@ -1,0 +1,312 @@
+"""The site itself: configuration, folders, space, keys, lock, database. Nothing here leaves this computer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from filesync import config
+from filesync.doctor.deadline import bounded
+from filesync.doctor.disks import disk_of, free_space, say_bytes
+from filesync.doctor.findings import Finding, Outcome, failed, of_error, ok, skipped, warning
+from filesync.doctor.holder import holder_of
+from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
+from filesync.errors import FilesyncError, TransportError
+from filesync.exchange.folders import PARTIAL, Folders
+from filesync.stores.checking import quick_check
+from filesync.stores.sqlite import SqliteStore
+from filesync.writers.durable import fsync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from filesync.config import Settings
+
+#: How long a local step may take: a folder of the site may stand on a share that went away.
+FOLDER_S = 10.0
+#: Reading a whole database once. A slow disk does 30 MB/s.
+DATABASE_S = 120.0
+#: A write-ahead log that is never folded back into the database means that somebody reads for hours.
+WAL_BYTES_MAX = 512 << 20
+
+
+def configuration(root: Path) -> tuple[Settings | None, Finding]:
+    """`filesync.toml` and the keys, read as every command reads them."""
+    try:
+        settings = config.load(root)
+    except FilesyncError as error:
+        return None, of_error("configuration", error)
+    peers = ", ".join(settings.peers) or "none"
+    return settings, ok(
+        "configuration",
+        f"{settings.site} ({settings.role.value}) in {root}; peers: {peers}",
+    )
+
+
+def folders(root: Path, peers: Iterable[str]) -> Iterator[Finding]:
+    """Every folder of the site is there, is a folder, and may be used by this account."""
+    places = Folders(root)
+    wrong = [why for folder in (root, *places.all()) if (why := _unusable(folder))]
+    for peer in peers:  # a peer's folders are made when first needed, so they may be missing
+        wrong += [
+            why
+            for folder in (places.inbox(peer), places.outbox(peer))
+            if os.path.lexists(folder) and (why := _unusable(folder))
+        ]
+    if wrong:
+        yield failed(
+            "folders",
+            "; ".join(wrong),
+            f"Give the account that runs filesync ({_account()}) the right to read and write everything in {root}. "
+            "A folder that is missing may simply be made again.",
+        )
+    else:
+        yield ok("folders", f"all folders in {root} are there, and this account ({_account()}) may use them")
+    for name in ("inbox", "outbox"):
+        yield _written(root / name, name)
+
+
+def _unusable(folder: Path) -> str | None:
+    try:
+        mode = folder.lstat().st_mode
+    except FileNotFoundError:
+        return f"{folder} is missing"
+    except OSError as error:
+        return f"{folder} cannot be looked at: {error.strerror}"
+    if not stat.S_ISDIR(folder.stat().st_mode if folder.exists() else mode):
+        return f"{folder} is not a folder"
+    missing = [
+        word
+        for word, way in (("read", os.R_OK), ("written", os.W_OK), ("entered", os.X_OK))
+        if not os.access(folder, way)
+    ]
+    return f"{folder} may not be {' and '.join(missing)}" if missing else None
+
+
+def _written(folder: Path, name: str) -> Finding:
+    check = f"writing into {name}/"
+    try:
+        remove_left_behind(folder, time.time())
+        times = bounded(lambda: probe(folder, 64 << 10), FOLDER_S, str(folder))
+        fsync_folder(folder)
+    except ProbeDifferentError as error:
+        return failed(
+            check,
+            str(error),
+            "The disk returns other data than were written. Save a copy of the site, and replace the disk.",
+        )
+    except TransportError as error:
+        return failed(
+            check,
+            error.message,
+            f"Something holds {folder}: a share that went away, or a disk that fails. The site belongs on a disk of this computer.",
+        )
+    except OSError as error:
+        return failed(
+            check,
+            f"a probe file in {folder / PARTIAL} failed: {error}",
+            f"Give this account ({_account()}) the right to write there; look at the disk's free space.",
+        )
+    return ok(
+        check, f"write, rename, read back and remove work ({_ms(times.total_s)})", seconds=times.total_s
+    )
+
+
+def space(root: Path) -> Finding:
+    """Room for what arrives. A full disk stops everything, and loses nothing."""
+    return free_space("free space", root)
+
+
+def partials(root: Path, peers: Iterable[str]) -> Finding:
+    """Each `.partial/` on the filesystem of the folders that it serves: only then is a rename one step."""
+    places = Folders(root)
+    wrong = []
+    for kind, of in (("inbox", places.inbox), ("outbox", places.outbox)):
+        devices: dict[Path, int] = {}
+        for folder in (root / kind, root / kind / PARTIAL, *map(of, peers)):
+            try:
+                devices[folder] = folder.stat().st_dev
+            except OSError:
+                continue  # made when first needed, beside the others
+        home = devices.get(root / kind)
+        wrong += [str(folder) for folder, device in devices.items() if device != home]
+    if wrong:
+        return failed(
+            "same filesystem",
+            f"on another filesystem than the folder above: {', '.join(wrong)}",
+            "A file cannot appear there in one step. Let inbox/ and outbox/ with everything below them be on one disk: "
+            "move the whole site, instead of mounting something inside it.",
+        )
+    try:
+        other = [
+            name
+            for name in ("archive", "quarantine")
+            if (root / name).stat().st_dev != (root / "inbox").stat().st_dev
+        ]
+    except OSError as error:
+        return skipped("same filesystem", f"a folder is missing: {error}")
+    if other:
+        return warning(
+            "same filesystem",
+            f"{' and '.join(other)} on another disk than inbox/ and outbox/",
+            "This works; settled files are copied instead of renamed, so turns take longer.",
+        )
+    return ok("same filesystem", "every .partial/ is on the filesystem of its folders")
+
+
+def keys(root: Path, settings: Settings | None) -> Iterator[Finding]:
+    """Secrets that only their owner may read; public keys that fit; peers that are pinned."""
+    secrets = [config.key_path(root)]
+    if settings is not None:
+        for peer in settings.peers.values():
+            identity = getattr(peer, "identity", None)
+            if identity is not None:
+                secrets.append(root / identity)
+    open_to = [why for path in dict.fromkeys(secrets) if (why := _readable_by_others(path))]
+    if open_to:
+        yield failed(
+            "keys",
+            "; ".join(open_to),
+            f"Close it: chmod 700 {root / 'keys'} && chmod 600 FILE. Whoever had read it can sign in this site's name: "
+            "if that is possible, make a new key and tell the peers.",
+        )
+    elif os.name == "nt":
+        yield skipped(
+            "keys",
+            f"who may read {root / 'keys'} is not examined on Windows: in its properties, under Security, "
+            "only this account, SYSTEM and Administrators should stand",
+        )
+    else:
+        yield ok("keys", "nobody else may read the private keys")
+    if settings is None:
+        return
+    public = config.key_path(root).with_suffix(".pub")
+    try:
+        fits = config.read_public_key(public) == settings.key.public
+    except FilesyncError:
+        fits = False
+    if not fits:
+        yield warning(
+            "public key",
+            f"{public} is not the public half of this site's key",
+            f"Write it anew: filesync key > {public}   Peers that pinned the old one refuse what this site sends.",
+        )
+    unpinned = [peer for peer in settings.peers if peer not in settings.pinned]
+    if unpinned:
+        yield warning(
+            "pinned keys",
+            f"no key is pinned for {', '.join(unpinned)}: anyone who can write into its folder can send in its name",
+            f"On that site: filesync key > {unpinned[0]}.pub   Bring the file here: filesync peer add {unpinned[0]} --key {unpinned[0]}.pub",
+        )
+    elif settings.peers:
+        yield ok("pinned keys", f"the key of every peer is pinned ({len(settings.peers)})")
+
+
+def _readable_by_others(path: Path) -> str | None:
+    if os.name == "nt":
+        return None
+    try:
+        found = path.stat()
+        above = path.parent.stat()
+    except OSError:
+        return None  # a missing key is a matter of the configuration, or of the link
+    if found.st_mode & 0o077 and above.st_mode & 0o077:
+        return f"{path} may be read by others (mode {found.st_mode & 0o777:o})"
+    return None
+
+
+def lock(root: Path) -> Finding:
+    """Who works in the site's folder now. That somebody does is no fault; the doctor needs no lock."""
+    holder = holder_of(root)
+    if not holder.held:
+        return ok("lock", "no other filesync works in this folder at the moment")
+    who = f"process {holder.pid}" if holder.pid else "a process"
+    if holder.program:
+        who += f" ({holder.program})"
+    if holder.here:
+        return ok("lock", f"{who} works in this folder at the moment")
+    return warning(
+        "lock",
+        f"{who}, perhaps on another computer, works in this folder at the moment",
+        "A site runs on one computer only. If no other is meant to, end that one.",
+    )
+
+
+def database(root: Path, settings: Settings | None) -> Iterator[Finding]:
+    """It opens, belongs to this site, is whole, and lies where SQLite can keep its promises."""
+    path = root / "filesync.db"
+    try:
+        with SqliteStore.open(path) as store:
+            site = store.site
+    except FilesyncError as error:
+        yield of_error("database", error)
+        return
+    if settings is not None and (site.id != settings.site or site.role is not settings.role):
+        yield Finding(
+            "database",
+            Outcome.FAILED,
+            f"{path} belongs to {site.id} ({site.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
+            code="site-mismatch",
+        )
+        return
+    disk = disk_of(path)
+    if disk.remote:
+        yield failed(
+            "database's disk",
+            f"{path} lies on a share ({disk.kind}, {disk.mounted_at})",
+            "SQLite cannot keep a database whole over a network. Move the site to a disk of this computer; only links may be shares.",
+        )
+    size = path.stat().st_size
+    try:
+        problems = bounded(lambda: quick_check(path), DATABASE_S, f"examining {path}")
+    except TransportError as error:
+        if error.code != "timeout":
+            yield of_error("database", error)
+            return
+        yield warning(
+            "database",
+            f"{path} opens ({site.id}, epoch {site.epoch}), but is too large or its disk too slow to be read in {DATABASE_S:g} s ({say_bytes(size)})",
+            "Examine it at night: filesync doctor takes as long as the disk does.",
+        )
+        return
+    except FilesyncError as error:
+        yield of_error("database", error)
+        return
+    if problems:
+        yield Finding(
+            "database",
+            Outcome.FAILED,
+            f"{path} is damaged: {'; '.join(problems[:3])}",
+            code="store-damaged",
+        )
+        return
+    yield ok(
+        "database",
+        f"{path} is whole ({say_bytes(size)}; {site.id}, epoch {site.epoch})",
+        bytes=size,
+    )
+    wal = path.with_name(path.name + "-wal")
+    waiting = wal.stat().st_size if wal.exists() else 0
+    if waiting > WAL_BYTES_MAX:
+        yield warning(
+            "database's log",
+            f"{wal} has grown to {say_bytes(waiting)}",
+            "Some program keeps the database open for reading. End it; the next turn tidies the log. Never delete this file.",
+            bytes=waiting,
+        )
+
+
+def _account() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no name for this user id
+        return "this account"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"

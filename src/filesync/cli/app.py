@@ -10,11 +10,13 @@ from filesync import __version__
 from filesync.cli import (
     batches,
     contracts,
+    examining,
     looking,
     moving,
     peers,
     quarantine,
     screen,
+    serving,
     setup,
     story,
     verifying,
@@ -75,6 +77,7 @@ _quarantine.command("retry")(quarantine.retry)
 _quarantine.command("discard")(quarantine.discard)
 app.add_typer(_quarantine, name="quarantine", rich_help_panel=TROUBLE)
 app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
+app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 
 app.command("init", rich_help_panel=SETTING_UP)(setup.init)
 _peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
@@ -82,6 +85,11 @@ _peer.command("add")(peers.peer_add)
 _peer.command("list")(peers.peer_list)
 app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
 app.command("key", rich_help_panel=SETTING_UP)(setup.key)
+_service = typer.Typer(no_args_is_help=True, help="Let the system run this site by itself.")
+_service.command("install")(serving.install)
+_service.command("uninstall")(serving.uninstall)
+_service.command("status")(serving.status)
+app.add_typer(_service, name="service", rich_help_panel=SETTING_UP)
 _contract = typer.Typer(no_args_is_help=True, help="What a dataset must look like.")
 _contract.command("list")(contracts.listing)
 _contract.command("show")(contracts.show)

@@ -139,12 +139,10 @@ class Plan:
         close: Schedule = NEVER,
         rescan_s: float = RESCAN_S,
     ) -> None:
-        self.links = dict(links)
+        self.links: dict[str, Link] = {}
         self.troubles: dict[str, Trouble] = {}
         self.trouble: Trouble | None = None  # of the station as a whole
         self._backoff = Backoff(random)
-        self._schedules = {Reason.EXCHANGE: exchange, Reason.CLOSE: close}
-        self._rescan_s = rescan_s
         self._last: dict[Reason, Moment] = {}
         self._last_whole_s: float | None = None
         self._shut: frozenset[str] = frozenset()  # links whose window was closed at the last turn
@@ -152,6 +150,16 @@ class Plan:
         self._idle = 0
         self._idle_until_s = 0.0
         self._look_again_s: float | None = None
+        self.settings(links, exchange=exchange, close=close, rescan_s=rescan_s)
+
+    def settings(
+        self, links: Mapping[str, Link], *, exchange: Schedule, close: Schedule, rescan_s: float
+    ) -> None:
+        """Other settings from now on; what was done and what failed stays known."""
+        self.links = dict(links)
+        self.troubles = {name: trouble for name, trouble in self.troubles.items() if name in links}
+        self._schedules = {Reason.EXCHANGE: exchange, Reason.CLOSE: close}
+        self._rescan_s = rescan_s
 
     def wake(self, places: Iterable[str]) -> None:
         """Somebody said: look there."""
@@ -214,7 +222,7 @@ class Plan:
             pause_s = min(IDLE_PAUSE_MAX_S, IDLE_PAUSE_MIN_S * 2.0 ** min(self._idle - IDLE_TURNS, 10))
         self._idle_until_s = now.steady_s + pause_s
 
-    def begin(self, made: Due) -> None:
+    def begin(self) -> None:
         """A turn begins: what wakes from now on asks for another one. Wake-ups of a turn that fails come again with its retry."""
         self._woken.clear()
 
@@ -341,8 +349,12 @@ def run(
     now: Callable[[], Moment],
     waiting: Callable[[], Collection[str]],
     turn: Callable[[Due], Outcome],
+    after: Callable[[Plan], None] = lambda _: None,
 ) -> None:
-    """Turn whenever a turn is due, until the bell says stop. `turn` answers for its own failures; what it raises ends the loop."""
+    """Turn whenever a turn is due, until the bell says stop. `turn` answers for its own failures; what it raises ends the loop.
+
+    `after` is called after every turn, when the plan knows what came of it.
+    """
     while not bell.stopped:
         plan.wake(bell.take())
         moment = now()
@@ -350,5 +362,6 @@ def run(
         if next_turn is None:
             bell.wait(plan.wait_s(moment))
             continue
-        plan.begin(next_turn)
+        plan.begin()
         plan.done(next_turn, turn(next_turn), now())
+        after(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from filesync import __version__
 from filesync.exchange.reports import Observer, unobserved
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from filesync.config import Peer, Settings
     from filesync.contracts import Registry
     from filesync.exchange.folders import Folders
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 SOFTWARE = f"filesync {__version__}"
 
 Clock = Callable[[], datetime]
+
+
+def free_bytes(path: Path) -> int:
+    """What is free for us on the disk of `path`."""
+    return shutil.disk_usage(path).free
 
 
 def system_clock() -> datetime:
@@ -36,6 +44,7 @@ class Context:
     contracts: Registry
     clock: Clock = system_clock
     observe: Observer = unobserved
+    free_bytes: Callable[[Path], int] = free_bytes
 
     @property
     def me(self) -> str:

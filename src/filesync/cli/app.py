@@ -9,6 +9,7 @@ import typer
 from filesync import __version__
 from filesync.cli import (
     batches,
+    carrying,
     contracts,
     examining,
     looking,
@@ -69,6 +70,13 @@ for _name, _command, _panel in (
     ("show", batches.show, LOOKING),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
+
+_carry = typer.Typer(
+    no_args_is_help=True, help="Batches and receipts on a USB stick, where no network reaches."
+)
+_carry.command("out")(carrying.carry_out)
+_carry.command("in")(carrying.carry_in)
+app.add_typer(_carry, name="carry", rich_help_panel=EVERY_DAY)
 
 _quarantine = typer.Typer()
 _quarantine.callback(invoke_without_command=True)(quarantine.listing)

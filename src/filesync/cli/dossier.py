@@ -120,6 +120,10 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
     for delivery in batch.deliveries:
         if delivery.shipped_at:
             found.events.append(Event("shipped", delivery.shipped_at, me, f"to {delivery.recipient}"))
+        if delivery.carried_at:
+            found.events.append(
+                Event("carried", delivery.carried_at, me, f"on a stick to {delivery.recipient}")
+            )
         if delivery.receipt is None:
             waiting.append(delivery.recipient)
             continue

@@ -90,12 +90,18 @@ def outbox_line(item: OutboxItem, moment: datetime) -> str:
     parts = [
         wording.named(item.name),
         wording.documents(item.documents or 0, dataset),
-        f"sent {wording.age(item.shipped_at, moment)}, waits for {item.peer}'s receipt"
-        if item.shipped_at
-        else item.waits_for,
+        *_ways(item, moment),
         f"sealed {wording.age(item.since, moment)}",
     ]
     return ", ".join(parts)
+
+
+def _ways(item: OutboxItem, moment: datetime) -> list[str]:
+    """How it left, as far as it did, and what it waits for."""
+    left = [f"put on a stick {wording.age(item.carried_at, moment)}"] if item.carried_at else []
+    if item.shipped_at:
+        left.append(f"sent {wording.age(item.shipped_at, moment)}")
+    return [*left, f"waits for {item.peer}'s receipt" if left else item.waits_for]
 
 
 def inbox_line(item: InboxItem, root: Path, moment: datetime) -> str:

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.text import Text
 
+from filesync.cli import wording
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Commands that take less are over before a progress line could be read.
 PATIENCE_S = 0.7
+#: Before that a rate is a guess.
+RATE_S_MIN = 0.5
 #: Where there is no terminal there is no width either: tables are as wide as they need.
 _PIPE_COLUMNS = 1000
 
@@ -120,6 +124,21 @@ def forget_output() -> None:
         return
 
 
+def how_far(tick: Progress, seconds: float, bytes_before: int = 0) -> str:
+    """`3/9, 12 MB of 40 MB, 8,1 MB/s, 4 s left`: what is not known is left out. `bytes_before` were done `seconds` ago."""
+    parts = [f"{tick.done}/{tick.total}" if tick.total is not None else f"{tick.done}"]
+    if tick.bytes_total:
+        done = tick.bytes_done or 0
+        parts.append(f"{wording.size(done)} of {wording.size(tick.bytes_total)}")
+        rate = (done - bytes_before) / seconds if seconds >= RATE_S_MIN else 0.0
+        if rate >= 1:
+            parts += [
+                f"{wording.size(round(rate))}/s",
+                f"{wording.lasting((tick.bytes_total - done) / rate)} left",
+            ]
+    return ", ".join(parts)
+
+
 class Watch:
     """Progress on stderr while a command works: shown after a moment, gone when it is over. Call it with each tick.
 
@@ -137,6 +156,7 @@ class Watch:
         self._ticks: dict[str, Progress] = {}
         self._timer: threading.Timer | None = None
         self._drawn_at = 0.0
+        self._began: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -181,19 +201,19 @@ class Watch:
             self._bars.start()
 
     def _start(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
         with self._lock:
             if not self._shown:
                 return
             self._bars = Bars(
-                SpinnerColumn("line"), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                SpinnerColumn("line"), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[how_far]}"), TimeElapsedColumn(),
                 console=Console(file=sys.stderr, emoji=False, highlight=False), transient=True,
             )  # fmt: skip
             self._bars.start()
             if not self._ticks:
-                self._tasks[""] = self._bars.add_task(self._text, total=None)
+                self._tasks[""] = self._bars.add_task(self._text, total=None, how_far="")
             for name, tick in list(self._ticks.items()):
                 self._draw(name, tick)
 
@@ -203,8 +223,13 @@ class Watch:
         if (waiting := self._tasks.pop("", None)) is not None:
             self._bars.remove_task(waiting)
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(f"{name} ({tick.unit})", total=tick.total)
-        self._bars.update(self._tasks[name], completed=tick.done, total=tick.total)
+            self._began[name] = (time.monotonic(), tick.bytes_done or 0)
+            self._tasks[name] = self._bars.add_task(f"{name} ({tick.unit})", total=tick.total, how_far="")
+        # The bar follows the bytes where there are some: one large file is not one step.
+        done, total = (tick.bytes_done, tick.bytes_total) if tick.bytes_total else (tick.done, tick.total)
+        began, before = self._began[name]
+        text = how_far(tick, time.monotonic() - began, before)
+        self._bars.update(self._tasks[name], completed=done or 0, total=total, how_far=text)
 
 
 def table(

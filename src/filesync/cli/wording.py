@@ -5,6 +5,7 @@ For people only. What programs read (`--json`) keeps ISO dates, exact bytes and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -91,6 +92,14 @@ def age(text: str | None, now: datetime) -> str:
         if seconds >= least:
             return f"{round(seconds / unit)} {name} ago"
     return "just now" if seconds < 60 else "1 min ago"
+
+
+def lasting(seconds: float) -> str:
+    """`4 s`, `3 min`, `2 h`: about so long, never less than it is."""
+    for least, unit, name in ((5_400, 3_600, "h"), (90, 60, "min")):
+        if seconds >= least:
+            return f"{math.ceil(seconds / unit)} {name}"
+    return f"{math.ceil(seconds)} s"
 
 
 def batch(name: BatchName) -> str:

@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from filesync.exchange.reports import Progress
+from filesync.exchange.reports import Moved, Progress
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
 from filesync.writers import durable
 
@@ -43,16 +43,6 @@ class Waiting:
         """All of it that travels."""
         held = (self.payloads.get(manifest.batch.stem) for manifest in self.manifests)
         return [*self.receipts, *(file for file in held if file is not None), *self.manifests]
-
-
-@dataclass(slots=True)
-class Moved:
-    """Files that were put or fetched, not counting what lay in its place already; `batches` counts manifests."""
-
-    files: int = 0
-    bytes: int = 0
-    batches: int = 0
-    receipts: int = 0
 
 
 def waiting(ctx: Context, peer: str, held_back: Collection[str] = frozenset()) -> Waiting:
@@ -91,17 +81,19 @@ def load(
     if not (cargo.receipts or cargo.manifests):
         return
     outbox = ctx.folders.outbox(peer)
+    sizes = {str(file): (outbox / str(file)).stat().st_size for file in cargo.files}
     there = {file.name: file.size for file in link.list(folder)}
-    pace = _Pace(ctx, step, "batches", len(cargo.manifests), sum(_size(outbox, file) for file in cargo.files))
+    pace = _Pace(ctx, step, "batches", len(cargo.manifests), sum(sizes.values()))
+    link.observe = pace.moved
 
     def put(files: Sequence[FileName]) -> int:
         done = link.put_many([(outbox / str(file), folder, str(file)) for file in files])
-        moved.bytes += sum(_size(outbox, file) for file, new in zip(files, done, strict=True) if new)
+        moved.bytes += sum(sizes[str(file)] for file, new in zip(files, done, strict=True) if new)
         moved.files += sum(done)
         return sum(done)
 
     receipts = put(cargo.receipts)
-    pace.bytes_done += sum(_size(outbox, file) for file in cargo.receipts)
+    pace.reached(sum(sizes[str(file)] for file in cargo.receipts))
     sure()
     moved.receipts += receipts
     durable.move_many(
@@ -112,9 +104,9 @@ def load(
         payloads = [cargo.payloads[file.batch.stem] for file in wave if file.batch.stem in cargo.payloads]
         fresh = new_manifests = 0
         for files in (payloads, wave):
-            new_manifests = put([file for file in files if there.get(str(file)) != _size(outbox, file)])
+            new_manifests = put([file for file in files if there.get(str(file)) != sizes[str(file)]])
             fresh += new_manifests
-            pace.bytes_done += sum(_size(outbox, file) for file in files)
+            pace.reached(sum(sizes[str(file)] for file in files))
         sure()
         moved.batches += new_manifests
         mark([file.batch.stem for file in wave], fresh)
@@ -149,12 +141,13 @@ def unload(
         file for file in batches if file.batch.stem not in decided and not _held(inbox, there[str(file)])
     ]
     pace = _Pace(ctx, step, "files", len(wanted), sum(there[str(file)].size for file in (*receipts, *wanted)))
+    link.observe = pace.moved
 
     def get(files: Sequence[FileName]) -> int:
         done = link.get_many([(folder, str(file), inbox) for file in files])
         moved.bytes += sum(there[str(file)].size for file, new in zip(files, done, strict=True) if new)
         moved.files += sum(done)
-        pace.bytes_done += sum(there[str(file)].size for file in files)
+        pace.reached(sum(there[str(file)].size for file in files))
         return sum(done)
 
     moved.receipts += get(receipts)
@@ -200,8 +193,20 @@ class _Pace:
     bytes_total: int
     done: int = 0
     bytes_done: int = 0
+    bytes_reached: int = 0
+
+    def moved(self, count: int) -> None:
+        """Bytes that a road has just moved. It may say more than there is: a file that is begun again."""
+        self.bytes_done = min(self.bytes_done + count, self.bytes_total)
+        self.tick(0)
+
+    def reached(self, size: int) -> None:
+        """Files of this size are there, moved or not."""
+        self.bytes_reached += size
+        self.bytes_done = self.bytes_reached
 
     def tick(self, more: int) -> None:
+        """So many more are done."""
         self.done += more
         unit = "batches" if self.step != "fetch" else "files"
         self.ctx.observe(Progress(self.step, self.done, self.total, unit, self.bytes_done, self.bytes_total))
@@ -214,10 +219,6 @@ def _names(folder: Path) -> list[FileName]:
             return [parsed for entry in entries if (parsed := parse_file_name(entry.name)) is not None]
     except FileNotFoundError:
         return []
-
-
-def _size(folder: Path, file: FileName) -> int:
-    return (folder / str(file)).stat().st_size
 
 
 def _held(inbox: Path, remote: RemoteFile) -> bool:

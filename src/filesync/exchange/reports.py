@@ -111,6 +111,30 @@ class ExchangeReport:
 
 
 @dataclass(slots=True)
+class Moved:
+    """Files that were put or fetched, not counting what lay in its place already; `batches` counts manifests."""
+
+    files: int = 0
+    bytes: int = 0
+    batches: int = 0
+    receipts: int = 0
+
+
+@dataclass(slots=True)
+class CarryReport:
+    """What was put on a stick or taken from it, per peer; it holds also where the stick was pulled (`interrupted`).
+
+    `unknown`: files for us by senders that are no peers here. `for_others`: files on the stick for other sites. Both stay where they are.
+    """
+
+    moved: dict[str, Moved] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    for_others: dict[str, int] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    interrupted: Held | None = None
+
+
+@dataclass(slots=True)
 class TurnReport:
     """One whole turn."""
 

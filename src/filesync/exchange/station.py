@@ -20,10 +20,12 @@ from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
 from filesync.exchange.capture import Export, export, order_of, seal_table
+from filesync.exchange.carry import carry_in, carry_out
 from filesync.exchange.context import Clock, Context, system_clock
 from filesync.exchange.folders import Folders
 from filesync.exchange.incoming import acknowledge, import_all
 from filesync.exchange.reports import (
+    CarryReport,
     ExchangeReport,
     Held,
     ImportReport,
@@ -136,16 +138,23 @@ class Station:
 
     def exchange(self, peer: str | None = None) -> ExchangeReport:
         """Fetch what arrived, without judging it, and ship what waits. Fetched first: what has its receipt is not shipped again."""
-        if peer is not None and peer not in self.context.settings.peers:
-            raise ConfigError(
-                "peer-unknown",
-                f"no peer is called {peer!r}; known: {', '.join(self.context.settings.peers) or 'none'}",
-            )
+        self._known(peer)
         report = ExchangeReport()
         with self._working():
             fetch_all(self.context, report, peer)
             ship_all(self.context, report, peer)
         return report
+
+    def carry_out(self, path: Path, peer: str | None = None) -> CarryReport:
+        """Copy what waits for the peers (or one) to a stick. Nothing counts as delivered by that."""
+        self._known(peer)
+        with self._working():
+            return carry_out(self.context, path, peer)
+
+    def carry_in(self, path: Path, *, keep: bool = False) -> CarryReport:
+        """Take what is for this site from a stick into the inboxes, without judging it; with `keep` the stick keeps it too."""
+        with self._working():
+            return carry_in(self.context, path, keep=keep)
 
     def import_(self) -> ImportReport:
         """Settle receipts, then collect, apply and acknowledge what lies in the inboxes."""
@@ -207,6 +216,13 @@ class Station:
             return case
 
     # ---------------------------------------------------------------- order
+
+    def _known(self, peer: str | None) -> None:
+        peers = self.context.settings.peers
+        if peer is not None and peer not in peers:
+            raise ConfigError(
+                "peer-unknown", f"no peer is called {peer!r}; known: {', '.join(peers) or 'none'}"
+            )
 
     def _import(self, report: ImportReport) -> None:
         settle_all(self.context, report)

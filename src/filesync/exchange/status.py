@@ -35,6 +35,7 @@ class OutboxItem:
     since: str | None
     shipped_at: str | None
     waits_for: str
+    carried_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,14 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
         peer = ctx.settings.peers.get(delivery.recipient)
         if delivery.shipped_at is not None:
             waits = f"sent; waits for {delivery.recipient}'s receipt"
+        elif delivery.carried_at is not None:
+            waits = f"on a stick; waits for {delivery.recipient}'s receipt"
         else:
             waits = _waits(peer, delivery.recipient)
         items.append(
             OutboxItem(
                 delivery.recipient, delivery.name, "batch", delivery.business_date, delivery.documents, delivery.payload_bytes,
-                delivery.sealed_at, delivery.shipped_at, waits,
+                delivery.sealed_at, delivery.shipped_at, waits, delivery.carried_at,
             )
         )  # fmt: skip
     for folder in sorted((ctx.folders.root / "outbox").iterdir()):

@@ -117,7 +117,7 @@ WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
 -- name: outgoing_open
 -- Deliveries without an answer, in the order in which they were sealed.
 SELECT o.name, d.batch_id, d.recipient, o.format, o.manifest, o.manifest_sha256, o.sealed_at, d.shipped_at, o.payload_bytes, o.documents,
-       o.business_date
+       o.business_date, d.carried_at
 FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
 WHERE d.settled_at IS NULL
 ORDER BY d.batch_id, d.recipient;
@@ -131,6 +131,11 @@ WHERE o.name IN (SELECT value FROM json_each(?1));
 -- name: mark_shipped
 -- Shipping again says when it was shipped last.
 UPDATE fs_delivery SET shipped_at = ?1
+WHERE batch_id = (SELECT batch_id FROM fs_outgoing WHERE name = ?2) AND recipient = ?3;
+
+-- name: mark_carried
+-- Lies on a stick since then. It counts as shipped for nothing.
+UPDATE fs_delivery SET carried_at = ?1
 WHERE batch_id = (SELECT batch_id FROM fs_outgoing WHERE name = ?2) AND recipient = ?3;
 
 -- name: settle
@@ -156,7 +161,7 @@ WHERE name = ?1;
 
 -- name: deliveries
 -- The recipients of one batch and their answers.
-SELECT recipient, shipped_at, verdict, receipt, settled_at FROM fs_delivery WHERE batch_id = ?1 ORDER BY recipient;
+SELECT recipient, shipped_at, verdict, receipt, settled_at, carried_at FROM fs_delivery WHERE batch_id = ?1 ORDER BY recipient;
 
 -- name: last_outgoing_id
 -- Numbers of batches sealed here.

@@ -93,6 +93,7 @@ CREATE TABLE fs_delivery (
     batch_id INTEGER NOT NULL REFERENCES fs_outgoing,
     recipient TEXT NOT NULL,
     shipped_at TEXT,
+    carried_at TEXT, -- put on a stick; whether the stick arrives is another matter
     verdict TEXT CHECK (verdict IN ('APPLIED', 'PARTIAL', 'REJECTED')),
     receipt TEXT,
     settled_at TEXT,

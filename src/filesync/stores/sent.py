@@ -105,8 +105,9 @@ def outgoing_open(db: Database) -> list[OpenDelivery]:
             size,
             documents,
             date.fromisoformat(day),
+            carried_at,
         )
-        for name, batch_id, recipient, kind, manifest, sha256, sealed_at, shipped_at, size, documents, day in db.select(
+        for name, batch_id, recipient, kind, manifest, sha256, sealed_at, shipped_at, size, documents, day, carried_at in db.select(
             QUERIES["outgoing_open"]
         )
     ]
@@ -128,6 +129,11 @@ def outgoing_state(db: Database, names: Iterable[str]) -> dict[str, OutgoingStat
 def mark_shipped(db: Database, pairs: Iterable[tuple[str, str]], at: str) -> None:
     """These (batch, recipient) pairs were put where the recipient finds them."""
     db.run_each(QUERIES["mark_shipped"], [(at, name, recipient) for name, recipient in pairs])
+
+
+def mark_carried(db: Database, pairs: Iterable[tuple[str, str]], at: str) -> None:
+    """These (batch, recipient) pairs were put on a stick."""
+    db.run_each(QUERIES["mark_carried"], [(at, name, recipient) for name, recipient in pairs])
 
 
 def settle(db: Database, answers: Sequence[Answer]) -> list[str]:
@@ -162,9 +168,14 @@ def outgoing_batch(db: Database, name: str) -> OutgoingBatch | None:
         ) = row
         deliveries = tuple(
             Delivery(
-                recipient, shipped_at, None if verdict is None else Verdict(verdict), receipt, answered_at
+                recipient,
+                shipped_at,
+                None if verdict is None else Verdict(verdict),
+                receipt,
+                answered_at,
+                carried_at,
             )
-            for recipient, shipped_at, verdict, receipt, answered_at in db.select(
+            for recipient, shipped_at, verdict, receipt, answered_at, carried_at in db.select(
                 QUERIES["deliveries"], (batch_id,)
             )
         )

@@ -223,6 +223,11 @@ class SqliteStore:
         with self._write():
             sent.mark_shipped(self._db, pairs, at)
 
+    def mark_carried(self, pairs: Iterable[tuple[str, str]], at: str) -> None:
+        """These (batch, recipient) pairs lie on a stick. For people: nothing is decided by it."""
+        with self._write():
+            sent.mark_carried(self._db, pairs, at)
+
     def settle(self, answers: Sequence[sent.Answer]) -> list[str]:
         """Record answers (batch, recipient, verdict, receipt, at); the names among them that every recipient has answered.
 

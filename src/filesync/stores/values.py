@@ -167,6 +167,7 @@ class OpenDelivery:
     payload_bytes: int
     documents: int
     business_date: date
+    carried_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ class Delivery:
     verdict: Verdict | None
     receipt: str | None
     settled_at: str | None
+    carried_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,8 @@ def _place(temporary: Path, target: Path) -> None:
     try:
         replace(temporary, target)
     except FileNotFoundError:
+        if not temporary.exists():
+            raise  # a stick was pulled: its mount point must not be made anew, on this computer's own disk
         _make_folder(target.parent)
         replace(temporary, target)
 

@@ -1,0 +1,108 @@
+"""`filesync carry out` and `carry in`: batches and receipts on a USB stick, where no network reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from filesync.cli import screen, wording
+from filesync.cli.ending import Ending, worst
+from filesync.cli.options import HERE, Json, Root
+from filesync.cli.sites import at
+
+if TYPE_CHECKING:
+    from filesync.exchange.reports import CarryReport, Moved
+
+#: Strangers named; the rest is counted.
+LINES_MAX = 8
+
+Stick = Annotated[Path, typer.Argument(metavar="PATH", help="The stick: /media/…, E:\\ …, or any folder.", show_default=False)]  # fmt: skip
+
+
+def carry_out(
+    path: Stick,
+    peer: Annotated[str | None, typer.Option("--peer", metavar="ID", help="Only what waits for this peer.", show_default="all")] = None,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:  # fmt: skip
+    """Copy everything that waits for the peers to a stick: batches and receipts.
+
+    The outbox keeps each batch until its recipient's receipt is here. Pulled too early? Give the command again.
+    """
+    with at(root, quiet=as_json) as station:
+        report = station.carry_out(path.absolute(), peer)
+    if as_json:
+        screen.say_json(report)
+    else:
+        for name, moved in report.moved.items():
+            screen.say(f"For {name}: {_said(moved) or 'everything lies there already'}", "bold green")
+        if not (report.moved or report.interrupted):
+            screen.say(f"Nothing waits for {peer or 'any peer'}.")
+        _say_others(report)
+        if not _say_interrupted(report, "out") and report.moved:
+            screen.say("The stick may be removed. There: filesync carry in PATH, then filesync import")
+    return worst(attention=False, unreachable=report.interrupted is not None)
+
+
+def carry_in(
+    path: Stick,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave on the stick what was taken from it.")] = False,
+    root: Root = HERE,
+    as_json: Json = False,
+) -> Ending:
+    """Take what is for this site from a stick, and leave what is for others. Nothing is applied yet: `filesync import` does that."""
+    with at(root, quiet=as_json) as station:
+        report = station.carry_in(path.absolute(), keep=keep)
+        me = station.context.me
+    if as_json:
+        screen.say_json(report)
+        return worst(attention=bool(report.unknown), unreachable=report.interrupted is not None)
+    brought = {name: said for name, moved in report.moved.items() if (said := _said(moved))}
+    for name, said in brought.items():
+        screen.say(f"From {name}: {said}", "bold green")
+    if not (brought or report.unknown or report.interrupted):
+        screen.say(f"Nothing new for {me} on it.")
+    for name, count in report.unknown.items():
+        screen.say(f"{wording.plural(count, 'file')} by {name}, which is no peer here; left on the stick", "bold yellow")  # fmt: skip
+        screen.say(f"  If it should be one: filesync peer add {name} --role … --key FILE")
+    for name in report.strangers[:LINES_MAX]:
+        screen.say(f"Not a file of filesync's, left on the stick: {name}")
+    if len(report.strangers) > LINES_MAX:
+        screen.say(f"… and {wording.number(len(report.strangers) - LINES_MAX)} more")
+    _say_others(report)
+    if not _say_interrupted(report, "in") and brought:
+        screen.say(f"The stick may be removed. Next: filesync import, then filesync carry out {path} for the receipts")  # fmt: skip
+    return worst(attention=bool(report.unknown), unreachable=report.interrupted is not None)
+
+
+def _said(moved: Moved) -> str:
+    """`2 batches, 1 receipt (12 kB)`; nothing where nothing moved."""
+    parts = [
+        wording.plural(count, *words)
+        for count, words in ((moved.batches, ("batch", "batches")), (moved.receipts, ("receipt",)))
+        if count
+    ]
+    if not parts and moved.files:
+        parts = [wording.plural(moved.files, "file")]
+    return f"{', '.join(parts)} ({wording.size(moved.bytes)})" if parts else ""
+
+
+def _say_others(report: CarryReport) -> None:
+    for site, count in report.for_others.items():
+        screen.say(f"Also on the stick: {wording.plural(count, 'file')} for {site}")
+
+
+def _say_interrupted(report: CarryReport, way: str) -> bool:
+    if report.interrupted is None:
+        return False
+    screen.say(f"Not finished: {report.interrupted.message}", "bold yellow")
+    again = f"filesync carry {way} PATH"
+    if report.interrupted.code == "full" and way == "out":
+        screen.say(
+            f"  What lies on the stick is whole and may travel. With more space, or another stick: {again}"
+        )
+    else:
+        screen.say(f"  Nothing is lost. Put the stick back and give the command again: {again}")
+    return True

@@ -24,7 +24,7 @@ from filesync.transports import hostkeys, wire
 from filesync.transports.limits import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from filesync.transports.link import SftpLink
 
@@ -56,8 +56,9 @@ class Wake:
 class Session:
     """One SFTP channel: packets out, replies in. The server answers each channel in a process of its own."""
 
-    def __init__(self, channel: Any, wake: Wake) -> None:
+    def __init__(self, channel: Any, wake: Wake, touch: Callable[[], None]) -> None:
         self._channel = channel
+        self._touch = touch
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._number = 0
@@ -123,6 +124,7 @@ class Session:
                 for at in range(0, len(view), SSH_PACKET_BYTES):
                     # bytes: the library would copy all that is left again for every packet.
                     self._channel.sendall(bytes(view[at : at + SSH_PACKET_BYTES]))
+                    self._touch()  # the server made room: on a slow line that is all we see of it for minutes
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise _interrupted(error) from error
 
@@ -241,6 +243,9 @@ class Connection:
                 link.host, link.port, error.expected_key, error.key, link.known_hosts
             ) from error
         except paramiko.AuthenticationException as error:
+            transport = self._client.get_transport()
+            if transport is None or not transport.is_active():  # broke on the way: nobody judged the key
+                raise _interrupted(error) from error
             # The server's words only: they name methods, never keys.
             raise TransportError(
                 "login-refused", f"{link.place}: a login with {link.identity.name} was expected, got {error}"
@@ -288,7 +293,7 @@ class Connection:
                 "incompatible",
                 f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
             ) from error
-        session = Session(channel, self.wake)
+        session = Session(channel, self.wake, self.watchdog.touch)
         channel.settimeout(None)  # from here on the watchdog bounds everything
         return session
 

@@ -16,6 +16,7 @@ from filesync.cli import (
     moving,
     peers,
     quarantine,
+    running,
     screen,
     serving,
     setup,
@@ -60,6 +61,7 @@ def _top(
 
 
 for _name, _command, _panel in (
+    ("run", running.run, EVERY_DAY),
     ("turn", moving.turn, EVERY_DAY),
     ("export", moving.export, EVERY_DAY),
     ("exchange", moving.exchange, EVERY_DAY),
@@ -90,6 +92,7 @@ app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 app.command("init", rich_help_panel=SETTING_UP)(setup.init)
 _peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
 _peer.command("add")(peers.peer_add)
+_peer.command("trust")(peers.peer_trust)
 _peer.command("list")(peers.peer_list)
 app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
 app.command("key", rich_help_panel=SETTING_UP)(setup.key)

@@ -1,7 +1,7 @@
 """Capture: rows from a dataset's source, sealed.
 
 A dropped file whose content was captured before with the same settings is not read again by a turn (an explicit export reads it always).
-It is known by the SHA-256 of its content, not by its time. Documents that cannot be formed or break the contract stay where they are:
+It is known by the SHA-256 of its content, not by its time. A turn takes a file only when it is whole (dropped.py). Documents that cannot be formed or break the contract stay where they are:
 reading never changes a source; a note in `quarantine/<this site>/` names them until a later reading finds none.
 """
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
 from filesync.exchange.cutting import PROBLEMS_MAX, BadRowsError, Order
+from filesync.exchange.dropped import patience, stamp
 from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held, SealReport
 from filesync.protocol.receipt import Problem
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     from filesync.contracts import Contract
     from filesync.exchange.context import Context
+    from filesync.exchange.dropped import Dropped
     from filesync.protocol.identity import Format
+    from filesync.sources.completeness import NotYet
 
 #: How a file named on the command line is read when nothing is configured for its dataset.
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -50,6 +53,7 @@ class Export:
     full: bool = False
     again: bool = False
     only_new_files: bool = False
+    hurried: bool = False  # files that were done with, and not touched since, are passed over unread
 
 
 def order_of(ctx: Context, export: Export) -> Order:
@@ -70,7 +74,7 @@ def order_of(ctx: Context, export: Export) -> Order:
     )
 
 
-def export(ctx: Context, wanted: Export) -> SealReport:
+def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
     """Capture a dataset from its source and seal what is new or changed. A named file is looked for from the working directory."""
     if wanted.path is not None:
         wanted = replace(wanted, path=wanted.path.absolute())
@@ -81,6 +85,8 @@ def export(ctx: Context, wanted: Export) -> SealReport:
     if source.kind is Kind.SQL:
         return _export_one(ctx, order, wanted, source, None)
     files = source_files(source, ctx.folders.root, wanted.path)
+    if wanted.path is None:
+        files = dropped.candidates(source, files)
     if not files and not wanted.only_new_files:
         raise ConfigError("source-empty", f"{wanted.dataset}: no file fits {wanted.path or source.path!s}")
     if order.full and len(files) > 1:
@@ -91,14 +97,21 @@ def export(ctx: Context, wanted: Export) -> SealReport:
     report = SealReport(wanted.dataset)
     for path in files:
         try:
-            _add(report, _export_file(ctx, order, wanted, source, path))
+            _add(report, _export_file(ctx, order, wanted, source, path, dropped))
         except (RejectedError, TransportError) as err:
             if len(files) == 1 and not wanted.only_new_files:
                 raise
-            report.failed.append(
-                Held(ctx.me, _label(ctx, path), err.code, err.message)
-            )  # the other files go on
+            label = _label(ctx, path)
+            report.failed.append(Held(ctx.me, label, err.code, err.message))  # the other files go on
+            if err.code == "source-locked":
+                report.look_again(dropped.locked_again_s(label))
     return report
+
+
+def labels(ctx: Context) -> set[str]:
+    """Every file that lies in a source now, as it is known."""
+    sources = ctx.settings.sources.values()
+    return {_label(ctx, path) for source in sources for path in source_files(source, ctx.folders.root)}
 
 
 def _source(ctx: Context, wanted: Export) -> SourceSettings:
@@ -127,19 +140,40 @@ def _source(ctx: Context, wanted: Export) -> SourceSettings:
 
 
 def _export_file(
-    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path
+    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path, dropped: Dropped
 ) -> SealReport:
     label = _label(ctx, path)
-    digest, _ = digest_file(path)
     settings = f"{source.digest(order.contract.name)} {order.audience}"
-    if wanted.only_new_files:
-        known = ctx.store.captured(label)
-        if known is not None and (known.content_sha256, known.settings_sha256) == (digest, settings):
+    with patience(path):
+        if wanted.hurried and dropped.settled(path, label, settings):
             return SealReport(wanted.dataset)
-    report = _export_one(ctx, order, wanted, source, path)
+        before = stamp(path)
+        digest, _ = digest_file(path)
+        if wanted.only_new_files:
+            known = ctx.store.captured(label)
+            if known is not None and (known.content_sha256, known.settings_sha256) == (digest, settings):
+                dropped.done_with(label, settings, before)
+                return SealReport(wanted.dataset)
+        if wanted.path is None:
+            # After the digest: what is unchanged now was unchanged then.
+            verdict = dropped.look(source, path, label, ctx.clock(), patient=wanted.only_new_files)
+            if verdict is not None:
+                return _not_yet(ctx, wanted, label, verdict)
+    try:
+        report = _export_one(ctx, order, wanted, source, path)
+    except RejectedError:
+        dropped.done_with(label, settings, before)
+        raise
     if wanted.business_date is None:  # a reading of one day says nothing of the others
         outcome = "complete" if not report.refused else f"{report.refused} documents refused"
         ctx.store.record_captured(label, digest, settings, outcome, ctx.now())
+        dropped.done_with(label, settings, before)
+    return report
+
+
+def _not_yet(ctx: Context, wanted: Export, label: str, verdict: NotYet) -> SealReport:
+    report = SealReport(wanted.dataset, failed=[Held(ctx.me, label, "source-changing", verdict.why)])
+    report.look_again(verdict.again_s)
     return report
 
 
@@ -227,3 +261,5 @@ def _add(total: SealReport, part: SealReport) -> None:
     total.problems = [*total.problems, *part.problems][:PROBLEMS_MAX]
     total.gaps += part.gaps
     total.sources += part.sources
+    total.failed += part.failed
+    total.look_again(part.look_again_s)

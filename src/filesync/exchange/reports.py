@@ -26,6 +26,9 @@ class Progress:
 
 Observer = Callable[[Progress], None]
 
+#: Told what broke ("link matriz"), so that the rest can go on.
+Crashed = Callable[[str, Exception], None]
+
 
 def unobserved(_: Progress) -> None:
     """The observer of whoever does not look."""
@@ -68,6 +71,11 @@ class SealReport:
     gaps: list[Gap] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     failed: list[Held] = field(default_factory=list)
+    look_again_s: float | None = None
+
+    def look_again(self, seconds: float | None) -> None:
+        """In so many seconds, at the latest, something that is not ready yet may be."""
+        self.look_again_s = _sooner(self.look_again_s, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +111,15 @@ class ImportReport:
 
 @dataclass(slots=True)
 class ExchangeReport:
-    """Files moved over the links, per peer; `unreachable` maps a peer to why it could not be reached."""
+    """Files moved over the links, per peer; `unreachable` maps a peer to why it could not be reached.
+
+    `disk_low` says why nothing was fetched although the peers could be reached.
+    """
 
     shipped: dict[str, int] = field(default_factory=dict)
     fetched: dict[str, int] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+    disk_low: str = ""
 
 
 @dataclass(slots=True)
@@ -142,6 +154,7 @@ class TurnReport:
     imported: ImportReport = field(default_factory=ImportReport)
     exported: list[SealReport] = field(default_factory=list)
     failed_sources: list[Held] = field(default_factory=list)
+    look_again_s: float | None = None
 
     @property
     def quiet(self) -> bool:
@@ -150,3 +163,11 @@ class TurnReport:
         report = self.imported
         worked = report.applied or report.replayed or report.set_aside or report.settled
         return not (moved or worked or any(e.sealed for e in self.exported))
+
+    def look_again(self, seconds: float | None) -> None:
+        """As in SealReport."""
+        self.look_again_s = _sooner(self.look_again_s, seconds)
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return one if other is None else other if one is None else min(one, other)

@@ -1,62 +1,126 @@
-"""Ship and fetch: move files over the links. Safe to repeat, at any point, in any order.
+"""Ship and fetch: move files over the links. Safe to repeat, at any point, in any order; what travels in which order: cargo.
 
-- Receipts go before batches; of a batch the payload goes first and the manifest last: its arrival makes the batch exist there.
 - direct link: the active site pushes its `outbox/<peer>` into the peer's `inbox/<me>` and pulls the peer's `outbox/<me>`. What is not in
   the peer's inbox and has no receipt is pushed again: it was damaged on the way, or its receipt was lost; a replay costs little.
   A batch pulled stays in the peer's outbox until the peer has its receipt; a receipt pulled is removed there, for it is not answered.
 - relay: each site pushes into the other's mailbox and empties its own after a durable fetch. An empty mailbox says nothing, so a batch
   without a receipt is pushed again only after the configured patience.
-- A receipt that was pushed moves to the archive: the ledger can write it again, and a replayed batch asks for it.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from filesync.errors import TransportError
-from filesync.exchange.reports import ExchangeReport, Progress
-from filesync.protocol.identity import FileKind, FileName, parse_file_name
+from filesync.exchange import cargo
+from filesync.exchange.reports import Moved
+from filesync.timetable import is_open
 from filesync.transports.folder import FolderTransport
-from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from filesync.config import Peer
     from filesync.exchange.context import Context
+    from filesync.exchange.reports import Crashed, ExchangeReport
+    from filesync.transports import Transport
     from filesync.transports.files import RemoteFile
-
-#: Batches whose payloads travel before their manifests do: few enough to resume well, many enough to share folder syncs.
-WAVE = 64
+    from filesync.transports.link import SftpLink
 
 
-def fetch_all(ctx: Context, report: ExchangeReport, only: str | None = None) -> None:
-    """Fetch from every peer with a link. A peer that cannot be reached costs the others nothing."""
-    for name, peer in ctx.peers(only).items():
-        if peer.link is not None and name not in report.unreachable:
-            try:
-                count = _fetch(ctx, name, peer, _open(ctx, peer))
-                report.fetched[name] = report.fetched.get(name, 0) + count
-            except TransportError as err:
-                report.unreachable[name] = err.message
+class Roads:
+    """The open links of one turn. A peer that cannot be reached is noted once and costs the others nothing.
+
+    A link outside of its windows is not used; that is no failure. `crashed`: whom to tell of a mistake in one link, so that the others go
+    on; without it the mistake is raised.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        report: ExchangeReport,
+        only: str | None = None,
+        *,
+        skip: Collection[str] = (),
+        crashed: Crashed | None = None,
+    ) -> None:
+        self._ctx = ctx
+        self._report = report
+        self._crashed = crashed
+        self._open: dict[str, Transport] = {}
+        self._peers = {
+            name: peer
+            for name, peer in ctx.peers(only).items()
+            if peer.link is not None and name not in skip and is_open(peer.open_windows(), ctx.clock())
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for link in self._open.values():
+            link.close()
+
+    def fetch(self) -> None:
+        """Fetch from every peer what waits there for this site."""
+        self._walk(_fetch, self._report.fetched)
+
+    def ship(self) -> None:
+        """Ship to every peer what waits for it."""
+        self._walk(_ship, self._report.shipped)
+
+    def _walk(self, step: Callable[[Context, str, Peer, Transport], int], moved: dict[str, int]) -> None:
+        for name, peer in self._peers.items():
+            if name not in self._report.unreachable:
+                try:
+                    count = step(self._ctx, name, peer, self._link(name, peer))
+                    moved[name] = moved.get(name, 0) + count
+                except TransportError as err:
+                    self._report.unreachable[name] = err.message
+                except Exception as err:
+                    if self._crashed is None:
+                        raise
+                    self._crashed(f"link {name}", err)
+                    self._report.unreachable[name] = f"{type(err).__name__}: {err}"
+
+    def _link(self, name: str, peer: Peer) -> Transport:
+        if name not in self._open:
+            self._open[name] = _open_link(self._ctx, peer)
+        return self._open[name]
 
 
-def ship_all(ctx: Context, report: ExchangeReport, only: str | None = None) -> None:
-    """Ship to every peer with a link what waits for it."""
-    for name, peer in ctx.peers(only).items():
-        if peer.link is not None and name not in report.unreachable:
-            try:
-                count = _ship(ctx, name, peer, _open(ctx, peer))
-                report.shipped[name] = report.shipped.get(name, 0) + count
-            except TransportError as err:
-                report.unreachable[name] = err.message
+def lying_there(ctx: Context, name: str) -> list[RemoteFile]:
+    """What lies for us at a peer with a link, over a connection of its own: for watchers. TransportError where nobody can say."""
+    peer = ctx.settings.peers[name]
+    link = _open_link(ctx, peer)
+    try:
+        return link.list(place_of(ctx, name))
+    finally:
+        link.close()
 
 
-def _open(ctx: Context, peer: Peer) -> FolderTransport:
-    return FolderTransport(ctx.folders.root / (peer.link or ""))
+def place_of(ctx: Context, name: str) -> str:
+    """The folder at a peer's link in which what is for us appears."""
+    peer = ctx.settings.peers[name]
+    return _mailbox(peer, ctx.me, name) if peer.relay else f"outbox/{ctx.me}"
+
+
+def _open_link(ctx: Context, peer: Peer) -> Transport:
+    sftp = peer.sftp(ctx.folders.root)
+    return FolderTransport(ctx.folders.root / (peer.link or "")) if sftp is None else _sftp(sftp)
+
+
+def _sftp(link: SftpLink) -> Transport:
+    from filesync.transports.sftp import (
+        SftpTransport,  # paramiko takes long to import, and most links are folders
+    )
+
+    return SftpTransport(link)
 
 
 def _mailbox(peer: Peer, site: str, sender: str) -> str:
@@ -64,50 +128,17 @@ def _mailbox(peer: Peer, site: str, sender: str) -> str:
     return peer.mailbox.format(site=site, sender=sender) if peer.relay else f"inbox/{sender}"
 
 
-def _ship(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
-    outbox = ctx.folders.outbox(name)
-    try:
-        waiting = _sorted(
-            parsed for entry in os.scandir(outbox) if (parsed := parse_file_name(entry.name)) is not None
-        )
-    except FileNotFoundError:
-        return 0
-    if not waiting:
-        return 0
+def _ship(ctx: Context, name: str, peer: Peer, link: Transport) -> int:
+    held_back = cargo.answered_here(ctx, name) | (_patience(ctx, name, peer) if peer.relay else frozenset())
     folder = _mailbox(peer, name, ctx.me)
-    there = {file.name: file.size for file in link.list(folder)}
-    receipts = [file for file in waiting if file.kind is FileKind.RECEIPT]
-    moved = sum(link.put_many([(outbox / str(file), folder, str(file)) for file in receipts]))
-    durable.move_many(
-        [(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in receipts]
-    )
-    held_back = _answered(ctx, name) | (_patience(ctx, name, peer) if peer.relay else frozenset())
-    manifests = [
-        file for file in waiting if file.kind is FileKind.MANIFEST and file.batch.stem not in held_back
-    ]
-    payloads = {file.batch.stem: file for file in waiting if file.kind is FileKind.PAYLOAD}
-    for start in range(0, len(manifests), WAVE):
-        wave = manifests[start : start + WAVE]
-        fresh = 0
-        for files in ([payloads[file.batch.stem] for file in wave if file.batch.stem in payloads], wave):
-            missing = [file for file in files if there.get(str(file)) != (outbox / str(file)).stat().st_size]
-            fresh += sum(link.put_many([(outbox / str(file), folder, str(file)) for file in missing]))
+
+    def mark(stems: Sequence[str], fresh: int) -> None:
         if fresh:
-            ctx.store.mark_shipped([(file.batch.stem, name) for file in wave], ctx.now())
-        moved += fresh
-        ctx.observe(Progress("ship", start + len(wave), len(manifests), "batches"))
-    return moved
+            ctx.store.mark_shipped([(stem, name) for stem in stems], ctx.now())
 
-
-def _answered(ctx: Context, name: str) -> frozenset[str]:
-    """Batches whose receipt lies in the inbox and is not settled yet: an import will see to them."""
-    try:
-        entries = [parse_file_name(entry.name) for entry in os.scandir(ctx.folders.inbox(name))]
-    except FileNotFoundError:
-        return frozenset()
-    return frozenset(
-        file.batch.stem for file in entries if file is not None and file.kind is FileKind.RECEIPT
-    )
+    moved = Moved()
+    cargo.load(ctx, link, name, folder, cargo.waiting(ctx, name, held_back), mark, moved=moved, step="ship")
+    return moved.files
 
 
 def _patience(ctx: Context, name: str, peer: Peer) -> frozenset[str]:
@@ -122,54 +153,8 @@ def _patience(ctx: Context, name: str, peer: Peer) -> frozenset[str]:
     return frozenset(recent)
 
 
-def _fetch(ctx: Context, name: str, peer: Peer, link: FolderTransport) -> int:
+def _fetch(ctx: Context, name: str, peer: Peer, link: Transport) -> int:
     folder = _mailbox(peer, ctx.me, name) if peer.relay else f"outbox/{ctx.me}"
-    inbox = ctx.folders.inbox(name)
-    there = {file.name: file for file in link.list(folder)}
-    files = _sorted(parsed for file in there.values() if (parsed := parse_file_name(file.name)) is not None)
-    manifests = {file.batch.stem for file in files if file.kind is FileKind.MANIFEST}
-    decided = set() if peer.relay else ctx.store.answered(manifests)
-    receipts = [str(file) for file in files if file.kind is FileKind.RECEIPT]
-    moved = sum(link.get_many([(folder, file, inbox) for file in receipts]))
-    link.remove_many([(folder, file) for file in receipts])
-    wanted = [
-        file for file in files
-        if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests and file.batch.stem not in decided
-        and not _held(inbox, there[str(file)])
-    ]  # fmt: skip
-    for start in range(0, len(wanted), 2 * WAVE):
-        wave = wanted[start : start + 2 * WAVE]
-        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
-            moved += sum(link.get_many([(folder, str(file), inbox) for file in wave if file.kind is kind]))
-        ctx.observe(Progress("fetch", start + len(wave), len(wanted), "files"))
-    if peer.relay:
-        # Payload first: a manifest left alone in a mailbox is fetched again and found known; a payload left alone would stay for ever.
-        held = [file for file in files if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests]
-        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
-            link.remove_many([(folder, str(file)) for file in held if file.kind is kind])
-    return moved
-
-
-def _held(inbox: Path, remote: RemoteFile) -> bool:
-    try:
-        return (inbox / remote.name).stat().st_size == remote.size
-    except FileNotFoundError:
-        return False
-
-
-def _sorted(files: Iterable[FileName]) -> list[FileName]:
-    """Receipts first; then by feed and number, the payload before its manifest."""
-    order = {FileKind.RECEIPT: 0, FileKind.PAYLOAD: 1, FileKind.MANIFEST: 2}
-
-    def key(file: FileName) -> tuple[bool, str, str, int, str, int]:
-        batch = file.batch.id
-        return (
-            file.kind is not FileKind.RECEIPT,
-            str(batch.feed),
-            batch.epoch,
-            batch.seq,
-            file.batch.digest12,
-            order[file.kind],
-        )
-
-    return sorted(files, key=key)
+    moved = Moved()
+    cargo.unload(ctx, link, name, folder, mailbox=peer.relay, moved=moved, step="fetch")
+    return moved.files

@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from filelock import FileLock, Timeout
-
 from filesync import config
 from filesync.contracts import Registry
 from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine
-from filesync.exchange.capture import Export, export, order_of, seal_table
+from filesync.exchange.capture import Export, export, labels, order_of, seal_table
 from filesync.exchange.carry import carry_in, carry_out
 from filesync.exchange.context import Clock, Context, system_clock
+from filesync.exchange.dropped import Dropped
 from filesync.exchange.folders import Folders
 from filesync.exchange.incoming import acknowledge, import_all
+from filesync.exchange.lock import SiteLock
 from filesync.exchange.reports import (
     CarryReport,
+    Crashed,
     ExchangeReport,
     Held,
     ImportReport,
@@ -34,7 +35,7 @@ from filesync.exchange.reports import (
     TurnReport,
     unobserved,
 )
-from filesync.exchange.road import fetch_all, ship_all
+from filesync.exchange.road import Roads
 from filesync.exchange.settling import settle_all, sweep
 from filesync.exchange.status import Status, read_status
 from filesync.protocol.identity import Format, Role, check_id, new_epoch
@@ -44,7 +45,7 @@ from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import date
     from pathlib import Path
     from types import TracebackType
@@ -66,7 +67,8 @@ class Station:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._lock = FileLock(context.folders.root / LOCK_NAME)
+        self._lock = SiteLock(context.folders.root / LOCK_NAME, LOCK_PATIENCE_S)
+        self.dropped = Dropped(context.folders.root / "run" / "seen.json")
 
     @classmethod
     def init(cls, root: Path, *, site: str, role: Role) -> None:
@@ -126,23 +128,34 @@ class Station:
 
     # ---------------------------------------------------------------- steps
 
-    def turn(self) -> TurnReport:
-        """Everything once. A peer that cannot be reached and a source that cannot be read are reported; the rest goes on."""
+    def turn(
+        self, *, skip_links: Collection[str] = (), whole: bool = True, crashed: Crashed | None = None
+    ) -> TurnReport:
+        """Everything once. A peer that cannot be reached and a source that cannot be read are reported; the rest goes on.
+
+        Without `whole` files that were not touched are passed over, and queries are not asked. With `crashed` a mistake in one part (a
+        link, a peer's inbox, a source) is told there and the other parts go on; otherwise it is raised.
+        """
         report = TurnReport()
-        with self._working():
-            fetch_all(self.context, report.exchange)
-            self._import(report.imported)
-            self._capture(report)
-            ship_all(self.context, report.exchange)
+        with (
+            self._working(),
+            Roads(self.context, report.exchange, skip=skip_links, crashed=crashed) as roads,
+        ):
+            if self._may_fetch(report.exchange):
+                roads.fetch()
+            self._import(report.imported, crashed)
+            self._capture(report, whole=whole, crashed=crashed)
+            roads.ship()
         return report
 
     def exchange(self, peer: str | None = None) -> ExchangeReport:
         """Fetch what arrived, without judging it, and ship what waits. Fetched first: what has its receipt is not shipped again."""
         self._known(peer)
         report = ExchangeReport()
-        with self._working():
-            fetch_all(self.context, report, peer)
-            ship_all(self.context, report, peer)
+        with self._working(), Roads(self.context, report, peer) as roads:
+            if self._may_fetch(report):
+                roads.fetch()
+            roads.ship()
         return report
 
     def carry_out(self, path: Path, peer: str | None = None) -> CarryReport:
@@ -176,7 +189,9 @@ class Station:
     ) -> SealReport:
         """Capture a dataset from its source (or from the file `path`) and seal what is new or changed."""
         with self._working():
-            return export(self.context, Export(dataset, path, business_date, to, format, full, again))
+            return export(
+                self.context, Export(dataset, path, business_date, to, format, full, again), self.dropped
+            )
 
     def seal(
         self,
@@ -224,39 +239,59 @@ class Station:
                 "peer-unknown", f"no peer is called {peer!r}; known: {', '.join(peers) or 'none'}"
             )
 
-    def _import(self, report: ImportReport) -> None:
-        settle_all(self.context, report)
-        import_all(self.context, report)
+    def _may_fetch(self, report: ExchangeReport) -> bool:
+        """Whether there is room for more. What is here is still applied, answered and sent: that is what makes room."""
+        free_mib = self.context.free_bytes(self.context.folders.root) >> 20
+        wanted_mib = self.context.settings.limits.disk_free_min_mib
+        if free_mib < wanted_mib:
+            report.disk_low = f"{free_mib} MiB are free, {wanted_mib} MiB are wanted (limits.disk_free_min_mib): nothing is fetched"
+        return not report.disk_low
 
-    def _capture(self, report: TurnReport) -> None:
+    def _import(self, report: ImportReport, crashed: Crashed | None = None) -> None:
+        try:
+            settle_all(self.context, report)
+            import_all(self.context, report)
+        except Exception as err:
+            if crashed is None:
+                raise
+            crashed("import", err)
+        else:
+            return
+        # Peer by peer, so that only the one whose file does that is held up. What was done before the mistake is done.
+        for name, peer in self.context.settings.peers.items():
+            alone = replace(self.context, settings=replace(self.context.settings, peers={name: peer}))
+            try:
+                settle_all(alone, report)
+                import_all(alone, report)
+            except Exception as err:
+                crashed(f"import from {name}", err)
+
+    def _capture(self, report: TurnReport, *, whole: bool, crashed: Crashed | None) -> None:
         for dataset, source in self.context.settings.sources.items():
-            if source.kind is Kind.STORE:
+            if source.kind is Kind.STORE or (source.kind is Kind.SQL and not whole):
                 continue  # passing on what was applied here is a step of the day, never a matter of course
             try:
-                done = export(self.context, Export(dataset, only_new_files=True))
+                wanted = Export(dataset, only_new_files=True, hurried=not whole)
+                done = export(self.context, wanted, self.dropped)
             except (RejectedError, ConfigError, TransportError) as err:
                 report.failed_sources.append(Held(self.context.me, dataset, err.code, err.message))
+            except Exception as err:
+                if crashed is None:
+                    raise
+                crashed(f"source of {dataset}", err)
             else:
                 report.exported.append(done)
                 report.failed_sources += done.failed
+                report.look_again(done.look_again_s)
+        self.dropped.save(labels(self.context))
 
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Hold the site's lock and start from a recovered state."""
-        path = self.context.folders.root / LOCK_NAME
-        try:
-            self._lock.acquire(timeout=LOCK_PATIENCE_S)
-        except Timeout:
-            raise ConfigError(
-                "busy",
-                f"another filesync works in {path.parent} (it holds {path.name}); try again when it is done",
-            ) from None
-        try:
+        with self._lock.held():
             sweep(self.context)
             acknowledge(self.context)
             yield
-        finally:
-            self._lock.release()
 
     def observed(self, observe: Observer) -> Station:
         """The same station, telling `observe` how long steps go on."""

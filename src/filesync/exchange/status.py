@@ -6,11 +6,13 @@ The inboxes are judged exactly as an import would judge them, but nothing is app
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
+from filesync.exchange.links import describe, read_troubles
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import FileKind, Role, parse_file_name
 from filesync.stores.values import Direction
@@ -224,7 +226,13 @@ def _feeds(ctx: Context, missing: dict[tuple[str, str], tuple[int, ...]]) -> lis
 
 
 def _warnings(ctx: Context) -> list[str]:
+    open_per_peer = Counter(delivery.recipient for delivery in ctx.store.outgoing_open())
     found = [
+        describe(peer, trouble, open_per_peer[peer], ctx.clock())
+        for peer, trouble in read_troubles(ctx.folders.root).items()
+        if peer in ctx.settings.peers
+    ]
+    found += [
         f"no key is pinned for {peer}: anyone who can write into its folder can send in its name "
         f"(filesync peer add {peer} --key FILE)"
         for peer in ctx.settings.peers

@@ -1,0 +1,137 @@
+"""The daemon's log: one line for each thing that happened, with batch, feed and peer as fields of their own.
+
+On a terminal lines for people, otherwise JSON, one object a line (`event`, `level`, `at`, `site`, …). What goes on being so (a batch that
+waits for another, a source that is locked) is said once, when it begins, not at every turn.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from filesync.protocol.identity import BatchName
+from filesync.protocol.receipt import Verdict
+
+if TYPE_CHECKING:
+    from filesync.exchange.reports import Held, TurnReport
+    from filesync.scheduling import Due
+
+
+class LogForm(Enum):
+    """How lines look."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def open_log(form: LogForm, site: str, clock: Callable[[], datetime], stream: TextIO | None = None) -> Any:
+    """A logger on `stream` (stdout), every line with the site and the time."""
+    import structlog  # only the daemon needs it
+
+    out = sys.stdout if stream is None else stream
+    people = form is LogForm.CONSOLE or (form is LogForm.AUTO and out.isatty())
+
+    def stamp(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"at": clock().isoformat(timespec="milliseconds"), **line}
+
+    render: Any = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=18)
+        if people
+        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    )
+    errors: Any = [] if people else [structlog.processors.format_exc_info]
+    return structlog.wrap_logger(
+        structlog.PrintLogger(out),
+        processors=[structlog.processors.add_log_level, stamp, *errors, render],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        context_class=dict,
+    ).bind(site=site)
+
+
+class Journal:
+    """Turns reports into lines."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._going_on: set[tuple[str, str, str]] = set()
+        self._unreachable: set[str] = set()
+        self._disk_low = False
+
+    def turn(self, due: Due, report: TurnReport, seconds: float) -> None:
+        """Everything that a turn did, in the order in which it did it."""
+        self._links(report)
+        self._disk(report.exchange.disk_low)
+        imported = report.imported
+        refused = {held.name for held in imported.rejected_by_peer}
+        for name in imported.settled:
+            if name not in refused:
+                self._log.info("settled", **about(name))
+        for batch in imported.applied:
+            say = self._log.info if batch.verdict is Verdict.APPLIED else self._log.warning
+            say("applied", **about(batch.name), verdict=batch.verdict.value, documents=batch.documents)
+        for name in imported.replayed:
+            self._log.info("replayed", **about(name))
+        for held in imported.set_aside:
+            self._log.warning("set-aside", **_held(held))
+        for held in imported.rejected_by_peer:
+            self._log.warning("rejected-by-peer", **_held(held))
+        for done in report.exported:
+            for sealed in done.sealed:
+                self._log.info(
+                    "sealed", **about(sealed.name), documents=sealed.documents, bytes=sealed.payload_bytes,
+                    peers=",".join(sealed.recipients),
+                )  # fmt: skip
+            if done.refused and done.sources:
+                self._log.warning(
+                    "documents-refused", dataset=done.dataset, documents=done.refused, sources=done.sources
+                )
+        self._begun("waiting", imported.waiting)
+        self._begun("source-waits", report.failed_sources)
+        if not report.quiet:
+            reasons = ",".join(sorted(reason.value for reason in due.reasons))
+            self._log.info("turn", why=reasons, seconds=round(seconds, 3))
+
+    def _links(self, report: TurnReport) -> None:
+        exchange = report.exchange
+        for peer, files in exchange.fetched.items():
+            if files:
+                self._log.info("fetched", peer=peer, files=files)
+        for peer, files in exchange.shipped.items():
+            if files:
+                self._log.info("shipped", peer=peer, files=files)
+        for peer in sorted(self._unreachable & exchange.shipped.keys() - exchange.unreachable.keys()):
+            self._unreachable.discard(peer)
+            self._log.info("reachable-again", peer=peer)
+        self._unreachable |= exchange.unreachable.keys()
+
+    def _disk(self, low: str) -> None:
+        if low and not self._disk_low:
+            self._log.warning("disk-low", reason=low)
+        elif self._disk_low and not low:
+            self._log.info("disk-has-room-again")
+        self._disk_low = bool(low)
+
+    def _begun(self, event: str, held: Iterable[Held]) -> None:
+        now = {(event, one.name, one.code): one for one in held}
+        for key in now.keys() - self._going_on:
+            one = now[key]
+            patient = event == "waiting" or one.code in ("source-changing", "source-locked", "source-busy")
+            (self._log.info if patient else self._log.warning)(event, **_held(one))
+        self._going_on = {key for key in self._going_on if key[0] != event} | now.keys()
+
+
+def about(name: str) -> dict[str, str]:
+    """Batch and feed, as fields; for a file that is no batch, its name."""
+    try:
+        parsed = BatchName.parse(name)
+    except ValueError:
+        return {"file": name}
+    return {"batch": name, "feed": str(parsed.id.feed)}
+
+
+def _held(held: Held) -> dict[str, str]:
+    return {**about(held.name), "peer": held.peer, "code": held.code, "reason": held.message}

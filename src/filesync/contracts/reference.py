@@ -159,6 +159,11 @@ def check_receipt(envelope: object) -> list[Problem]:
     return _check(envelope, "receipt")
 
 
+def check_heartbeat(envelope: object) -> list[Problem]:
+    """What is wrong with a heartbeat file's JSON value, by its JSON Schema."""
+    return _check(envelope, "heartbeat")
+
+
 def _check(envelope: object, kind: str) -> list[Problem]:
     errors = _envelope_validator(kind).iter_errors(envelope)
     return [named(error, None, None) for error, _ in zip(errors, range(PROBLEMS_MAX), strict=False)]

@@ -4,7 +4,7 @@ The one grammar of file names (docs/protocol.md):
 
     <dataset>.<origin>.<audience>.<epoch>.<seq, 10 digits>.<business date, YYYYMMDD>.<first 12 hex of the payload's sha256>
 
-then `.parquet`, `.jsonl`, `.manifest.json`, or `.<recipient>.receipt.json`.
+then `.parquet`, `.jsonl`, `.manifest.json`, or `.<recipient>.receipt.json`. Besides, `heartbeat.<site>.json`, which belongs to no batch.
 
 - Every part is checked when its value is made, so that a name built from values is always safe as a file name on
   every system: no separator, no upper case, no device name of Windows, below 180 characters.
@@ -43,6 +43,7 @@ _stem = re.compile(_STEM).fullmatch
 _file_name = re.compile(
     f"({_STEM})\\.(?:(?P<payload>parquet|jsonl)|(?P<manifest>manifest\\.json)|(?P<recipient>{ID_PATTERN})\\.receipt\\.json)"
 ).fullmatch
+_heartbeat = re.compile(f"heartbeat\\.({ID_PATTERN})\\.json").fullmatch
 
 
 class Role(Enum):
@@ -206,6 +207,17 @@ def parse_file_name(name: str) -> FileName | None:
     if found["payload"]:
         return FileName(batch, FileKind.PAYLOAD, format=Format(found["payload"]))
     return FileName(batch, FileKind.MANIFEST)
+
+
+def heartbeat_name(site: str) -> str:
+    """The one file in which `site` tells a peer about itself."""
+    return f"heartbeat.{check_id(site)}.json"
+
+
+def parse_heartbeat_name(name: str) -> str | None:
+    """Whose heartbeat a file of this name is, or None where it is none. Never raises, whatever the name."""
+    found = _heartbeat(name)
+    return found[1] if found and found[1] not in RESERVED_NAMES else None
 
 
 def _batch_name(parts: tuple[str, ...]) -> BatchName:

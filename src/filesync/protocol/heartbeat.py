@@ -1,0 +1,145 @@
+"""A heartbeat: what a site tells a peer about itself, so that silence and delay can be told apart. Pure.
+
+- One file per sender and recipient, `heartbeat.<site>.json`; it overwrites itself, and losing one loses nothing.
+- It says how far the feeds for that peer are sealed: what was sealed there and is not here is on its way, or was never sent.
+- `counter` grows with each one that an installation (epoch) writes: an older one that comes late, on a stick, changes nothing.
+- It decides nothing. No batch is applied, refused or settled because of a heartbeat; its clock is shown, never compared.
+
+A site that sends none is as good a peer as any. Not here: the signature (signing.py), and what is made of it (exchange/heartbeats.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from filesync.errors import RejectedError
+from filesync.protocol import fields
+from filesync.protocol.envelope import INT_MAX
+from filesync.protocol.fields import FieldError, UnknownFormatError
+from filesync.protocol.identity import SEQ_MAX, Role
+
+#: Larger files are not read. A heartbeat with all its lists full is smaller.
+HEARTBEAT_BYTES_MAX: Final = 64 * 1024
+FEEDS_MAX: Final = 256
+CONTRACTS_MAX: Final = 256
+
+_MEMBERS: Final = frozenset(
+    ("format", "site", "recipient", "role", "epoch", "counter", "clock", "software", "free_bytes", "feeds", "contracts")
+)  # fmt: skip
+_FEED: Final = frozenset(("dataset", "audience", "sealed", "oldest_open"))
+_ROLES: Final = {role.value: role for role in Role}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMark:
+    """How far a feed of the sender's is sealed in this epoch, and the first number that the recipient has not answered (None: all are)."""
+
+    dataset: str
+    audience: str
+    sealed: int
+    oldest_open: int | None
+
+    def to_signed(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset,
+            "audience": self.audience,
+            "sealed": self.sealed,
+            "oldest_open": self.oldest_open,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """See the module. Lists are cut to their bounds when it is made."""
+
+    site: str
+    recipient: str
+    role: Role
+    epoch: str
+    counter: int
+    clock: str  # the sender's clock when it was written
+    software: str
+    free_bytes: int | None  # on the disk of the site's folder; None where it cannot be told
+    feeds: tuple[FeedMark, ...]
+    contracts: tuple[str, ...]  # `vendas.v1`: what the sender can judge
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "feeds", self.feeds[:FEEDS_MAX])
+        object.__setattr__(self, "contracts", self.contracts[:CONTRACTS_MAX])
+
+    def to_signed(self) -> dict[str, Any]:
+        """The JSON object; `from_signed` of it is this heartbeat again."""
+        return {
+            "format": fields.VERSION,
+            "site": self.site,
+            "recipient": self.recipient,
+            "role": self.role.value,
+            "epoch": self.epoch,
+            "counter": self.counter,
+            "clock": self.clock,
+            "software": self.software,
+            "free_bytes": self.free_bytes,
+            "feeds": [feed.to_signed() for feed in self.feeds],
+            "contracts": list(self.contracts),
+        }
+
+    def news(self) -> dict[str, Any]:
+        """What is worth telling at once when it changes: all but the counter, the clock and the free space, which always change."""
+        signed = self.to_signed()
+        for name in ("counter", "clock", "free_bytes"):
+            del signed[name]
+        return signed
+
+    @classmethod
+    def from_signed(cls, signed: dict[str, Any]) -> Heartbeat:
+        """The heartbeat in `signed`; RejectedError `heartbeat-invalid`, UnknownFormatError otherwise."""
+        try:
+            return _read(signed)
+        except FieldError as error:
+            raise RejectedError("heartbeat-invalid", f"heartbeat: {error}") from error
+        except UnknownFormatError as error:
+            raise UnknownFormatError(f"heartbeat: {error.message}") from error
+
+
+def _read(signed: object) -> Heartbeat:
+    if type(signed) is not dict:
+        raise FieldError("", "an object", signed)
+    fields.version_of(signed)
+    fields.members(signed, _MEMBERS, "")
+    free_bytes = signed["free_bytes"]
+    return Heartbeat(
+        fields.identifier(signed["site"], "/site"),
+        fields.identifier(signed["recipient"], "/recipient"),
+        fields.choice(_ROLES, signed["role"], "/role"),
+        fields.epoch(signed["epoch"], "/epoch"),
+        fields.integer(signed["counter"], 1, INT_MAX, "/counter"),
+        fields.moment(signed["clock"], "/clock"),
+        fields.text(signed["software"], fields.SOFTWARE_CHARS_MAX, "/software"),
+        None if free_bytes is None else fields.integer(free_bytes, 0, INT_MAX, "/free_bytes"),
+        _feeds(signed["feeds"]),
+        _contracts(signed["contracts"]),
+    )
+
+
+def _feeds(value: object) -> tuple[FeedMark, ...]:
+    if type(value) is not list or len(value) > FEEDS_MAX:
+        raise FieldError("/feeds", f"at most {FEEDS_MAX} feeds", value)
+    return tuple(_feed(feed, f"/feeds/{number}") for number, feed in enumerate(value))
+
+
+def _feed(value: object, pointer: str) -> FeedMark:
+    feed = fields.members(value, _FEED, pointer)
+    oldest_open = feed["oldest_open"]
+    return FeedMark(
+        fields.identifier(feed["dataset"], f"{pointer}/dataset"),
+        fields.identifier(feed["audience"], f"{pointer}/audience"),
+        fields.integer(feed["sealed"], 1, SEQ_MAX, f"{pointer}/sealed"),
+        None if oldest_open is None else fields.integer(oldest_open, 1, SEQ_MAX, f"{pointer}/oldest_open"),
+    )
+
+
+def _contracts(value: object) -> tuple[str, ...]:
+    if type(value) is not list or len(value) > CONTRACTS_MAX:
+        raise FieldError("/contracts", f"at most {CONTRACTS_MAX} contracts", value)
+    return tuple(fields.contract_name(name, f"/contracts/{at}") for at, name in enumerate(value))

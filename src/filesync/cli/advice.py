@@ -154,6 +154,26 @@ ADVICE: dict[str, Advice] = {
     "failed": Advice(None, "Nothing is lost: the next exchange tries again."),
     "not-a-file": Advice(None, "A link (shortcut) stands where a folder or a file is expected; remove it."),
     "name-refused": Advice(None, "Nothing is lost. Remove files with such names from the peer's folder."),
+    "host-key-unknown": Advice(None, "`filesync peer trust ID`: compare the fingerprint with what the server's owner says. Until then nothing is sent."),
+    "host-key-changed": Advice(
+        None,
+        "Nothing was sent. Ask the server's owner whether the server was replaced. If so: filesync peer trust ID   "
+        "If not, somebody stands between: do not confirm the key.",
+    ),
+    "login-refused": Advice(None, "Nothing is lost. Give the server's owner the public half of the key (the file that ends in .pub), and check the user's name in the link."),
+    "identity-unreadable": Advice(None, "Check `identity` of that peer in filesync.toml: it names a private key without a passphrase that this account may read."),
+    "incompatible": Advice(None, "Check the port in the link: another program answers there, or the server allows no file transfer (SFTP)."),
+    "timeout": Advice(None, "Nothing is lost: the next exchange goes on where this one stopped. If it lasts, look at the line and at the server: filesync doctor"),
+    "interrupted": Advice(None, "Nothing is lost: the next exchange goes on where this one stopped."),
+    "full-here": Advice(None, "Nothing is lost: the peer keeps it. Free some space on this computer; the next exchange goes on."),
+    "failed-here": Advice(None, "Nothing is lost: the peer keeps it. Check this computer's disk, and who may write in the site's folder."),
+    # the database
+    "store-busy": Advice(None, "Nothing is lost: another program uses the database, and the next turn tries again."),
+    "store-corrupt": Advice(None, "Stop using this folder, copy it away, and restore filesync.db from the last backup (docs/operations.md)."),
+    "store-readonly": Advice(None, "Let the account that runs filesync write into the site's folder and filesync.db."),
+    "store-unreachable": Advice(None, "Check that the site's folder is there and may be written."),
+    "disk-full": Advice(None, "Nothing is lost. Free some space on this computer; the next turn goes on."),
+    "disk-failed": Advice(None, "The disk reports a fault. Save a copy of the site's folder, and replace the disk."),
 }  # fmt: skip
 
 _FAMILIES: tuple[tuple[type[FilesyncError], str], ...] = (

@@ -5,10 +5,10 @@ It runs beside a working station: readers of a WAL database wait for nobody and 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filesync.protocol.envelope import decode
 from filesync.protocol.receipt import Receipt
 from filesync.stores.database import QUERIES, Database
 
@@ -71,7 +71,7 @@ def newest(path: Path) -> Newest:
         db.close()
     answers: dict[tuple[str, str], LastAnswer] = {}
     for recipient, sealed_at, settled_at, text in answered:
-        receipt = Receipt.from_signed(decode(text.encode()).signed)
+        receipt = Receipt.from_signed(json.loads(text))  # the ledger keeps the signed part
         dataset = receipt.batch.split(".", 1)[0]
         answers.setdefault(
             (recipient, dataset),

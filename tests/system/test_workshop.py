@@ -167,6 +167,14 @@ def with_postgresql(root: Path) -> Path:
     return root
 
 
+def with_sshd(root: Path) -> Path:
+    """A root folder in which OpenSSH's server is installed."""
+    sshd = root / "usr" / "sbin" / "sshd"
+    sshd.parent.mkdir(parents=True)
+    sshd.touch(mode=0o755)
+    return root
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
 def test_a_missing_system_tool_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
     for what, words in (("tests", "apt-get install openssh-client"), ("venv", "not-there")):
@@ -178,29 +186,38 @@ def test_a_missing_system_tool_is_named_with_the_command_that_brings_it(tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
-def test_without_postgresql_its_tests_are_skipped_but_not_in_ci(tmp_path: Path) -> None:
-    env = {**bare_machine(tmp_path / "bin"), "SYSROOT": str(tmp_path)}
+@pytest.mark.parametrize("package", ["postgresql", "openssh-server"])
+def test_without_a_server_its_tests_are_skipped_but_not_in_ci(tmp_path: Path, package: str) -> None:
+    bring, bring_last = (
+        (with_sshd, with_postgresql) if package == "postgresql" else (with_postgresql, with_sshd)
+    )
+    root = tmp_path / "root"
+    bring(root)
+    before = sorted(root.rglob("*"))
+    env = {**bare_machine(tmp_path / "bin"), "SYSROOT": str(root)}
     (tmp_path / "bin" / "ssh-keygen").touch(mode=0o755)
     for ci, code, words in (("", 0, "they are skipped"), ("true", 1, "it is needed, since this is CI")):
         run = look_for("tests", {**env, "CI": ci})
         assert run.returncode == code, run.stderr
         assert words in run.stderr
-        assert "apt-get install postgresql" in run.stderr
-    assert [path.name for path in tmp_path.iterdir()] == [
-        "bin"
-    ]  # and nothing was left behind for the attempt
-    with_postgresql(tmp_path)
+        assert f"apt-get install {package}" in run.stderr
+    assert sorted(root.rglob("*")) == before  # and nothing was left behind for the attempt
+    bring_last(root)
     run = look_for("tests", {**env, "CI": "true"})
     assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")
-@pytest.mark.parametrize("package", ["openssh-client", "postgresql"])
+@pytest.mark.parametrize("package", ["openssh-client", "postgresql", "openssh-server"])
 def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, package: str) -> None:
     """A pretended apt-get without package lists: it is asked, updated, asked again, and never for more than was needed."""
     folder, root, asked = tmp_path / "bin", tmp_path / "root", tmp_path / "asked"
     env = bare_machine(folder, "chmod", "touch", "true", "mkdir", "rm", "rmdir", "dirname", "cp")
     root.mkdir()
+    if package != "openssh-server":
+        with_sshd(root)
+    policy = root / "usr" / "sbin" / "policy-rc.d"
+    (folder / "deb-systemd-helper").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
     clusters = root / "etc" / "postgresql-common" / "createcluster.d"
     (folder / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
     if package == "postgresql":
@@ -209,6 +226,11 @@ def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, pa
         brings = (
             f"cat {clusters}/* > {tmp_path}/told; mkdir -p {initdb.parent}; touch {initdb}; chmod +x {initdb}"
         )
+    elif package == "openssh-server":
+        (folder / "ssh-keygen").touch(mode=0o755)
+        with_postgresql(root)
+        sshd = root / "usr" / "sbin" / "sshd"
+        brings = f"cat {policy} > {tmp_path}/told; touch {sshd}; chmod +x {sshd}"
     else:
         with_postgresql(root)
         brings = f"touch {folder}/ssh-keygen; chmod +x {folder}/ssh-keygen"
@@ -217,7 +239,7 @@ def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, pa
         f'case "$*" in update*) touch {tmp_path}/lists ;;\n'
         f"*) [ ! -f {tmp_path}/lists ] || {{ {brings}; }} ;;\nesac\n"
     )
-    for script in ("sudo", "apt-get"):
+    for script in ("sudo", "apt-get", "deb-systemd-helper"):
         (folder / script).chmod(0o755)
     run = look_for("tests", {**env, "SYSROOT": str(root)})
     assert run.returncode == 0, run.stderr
@@ -231,6 +253,9 @@ def test_installing_a_system_tool_upgrades_and_starts_nothing(tmp_path: Path, pa
     ):  # no database is set up or started, and the setting that says so is gone again
         assert (tmp_path / "told").read_text() == "create_main_cluster = false\n"
         assert not (root / "etc" / "postgresql-common").exists()
+    if package == "openssh-server":  # its server is not started, now or at boot; what said so is gone again
+        assert (tmp_path / "told").read_text() == "#!/bin/sh\nexit 101\ndisable ssh.service ssh.socket\n"
+        assert [path.name for path in policy.parent.iterdir()] == ["sshd"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the pretended program is a script for POSIX shells")

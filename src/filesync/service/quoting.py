@@ -25,9 +25,11 @@ def systemd_word(text: str) -> str:
 
 
 def systemd_program(text: str) -> str:
-    """The program of ExecStart=: as an argument, but variables are not looked for in it, so `$$` would stay two characters."""
-    if "$" in text:
-        raise ConfigError("service-path", f"systemd starts no program whose path holds a $: {text}")
+    """The program of ExecStart=: as an argument, but systemd takes no quotes and no backslash in its path, and looks for no `$$` in it."""
+    if set(text) & set("\"'\\$"):
+        raise ConfigError(
+            "service-path", f"systemd starts no program whose path holds quotes, a backslash or a $: {text}"
+        )
     return systemd_word(text)
 
 

@@ -40,6 +40,7 @@ ADVICE: dict[str, Advice] = {
     "store-newer": Advice(None, "Update filesync on this computer."),
     "store-damaged": Advice(None, "Stop using this folder, copy it away, and restore filesync.db from the last backup."),
     "busy": Advice(None, "Wait until it is done and try again."),
+    "running": Advice(None, "Nothing to do: one is enough. To start another one, end that one first."),
     "key-unreadable": Advice(
         None,
         "A key file holds one line, `ssh-ed25519 AAAA… name`: `filesync key` prints it on the peer's computer. "
@@ -132,6 +133,9 @@ ADVICE: dict[str, Advice] = {
     ),
     "before-opening": Advice("it is older than the first batch this site received", _SENDER),
     "hole": Advice("an earlier batch has not arrived yet", f"{_WAIT} If it lasts, look at `filesync outbox` on the sending site."),
+    "heartbeat-unreadable": Advice("what the peer says of itself is damaged", "Nothing to do: the peer says it again, and nothing depends on it."),
+    "heartbeat-invalid": Advice("what the peer says of itself is not a valid heartbeat", "Nothing depends on it. If it keeps happening, ask whoever runs that site."),
+    "heartbeat-foreign": Advice("another site's heartbeat in this peer's folder", "Nothing depends on it. Somebody copies files by hand, or writes in that site's name."),
     "locked": Advice("another program is using the file", _WAIT),
     "stranger": Advice("not a file of filesync's; it is left alone", "Remove it if it does not belong there."),
     "problem-unreadable": Advice("the note that says why is damaged; the file itself is untouched", "Look at the file in the quarantine folder."),
@@ -149,6 +153,7 @@ ADVICE: dict[str, Advice] = {
     # the road
     "unreachable": Advice(None, "Nothing is lost: what waits leaves at the next exchange. Check that the folder or the USB stick is there."),
     "gone": Advice(None, "Nothing is lost: the next exchange looks again."),
+    "disk-low": Advice(None, "Nothing is lost. Free some space on this computer's disk, then run the command again."),
     "full": Advice(None, "Nothing is lost. Free some space on the peer's disk; the next exchange goes on."),
     "denied": Advice(None, "Nothing is lost. Check who may read and write in the peer's folder; the next exchange goes on."),
     "failed": Advice(None, "Nothing is lost: the next exchange tries again."),

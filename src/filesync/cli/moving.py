@@ -95,7 +95,7 @@ def exchange(
         screen.say("Nobody to go to: no peer has a link here. Peers without a link come to us by themselves.")
     else:
         say_exchange(report)
-    return worst(attention=False, unreachable=bool(report.unreachable))
+    return worst(attention=bool(report.disk_low), unreachable=bool(report.unreachable))
 
 
 def import_(root: Root = HERE, as_json: Json = False) -> Ending:
@@ -115,6 +115,7 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
         report = station.turn()
     attention = (
         report.imported.needs_attention
+        or bool(report.exchange.disk_low)
         or bool(_failures(report.failed_sources))
         or any(e.refused for e in report.exported)
     )
@@ -239,7 +240,14 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
         screen.say(f"{peer} could not be reached: {why}", "bold yellow")
     if report.unreachable:
         screen.say(f"  {advice.ADVICE['unreachable'].do}")
-    return bool(report.unreachable) or any(report.shipped.values()) or any(report.fetched.values())
+    if report.disk_low:
+        screen.say(f"The disk is nearly full: {report.disk_low}", "bold red")
+        screen.say("  Free some space; fetching then goes on by itself.")
+    return (
+        bool(report.unreachable or report.disk_low)
+        or any(report.shipped.values())
+        or any(report.fetched.values())
+    )
 
 
 def say_import(report: ImportReport) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run(
     root: Root = HERE,
-    log: Annotated[LogForm, typer.Option("--log", help="How the lines of the log look: for people, or JSON for programs.", show_default="console on a terminal, otherwise json")] = LogForm.AUTO,
+    log: Annotated[LogForm, typer.Option("--log", envvar="FILESYNC_LOG", help="How the lines of the log look: for people, or JSON for programs.", show_default="console on a terminal, otherwise json")] = LogForm.AUTO,
 ) -> Ending:  # fmt: skip
     """Work by itself until it is stopped: whenever something arrives or is dropped, on schedule, and again when the road is back."""
     from filesync import config  # both bring pyarrow, which takes its time

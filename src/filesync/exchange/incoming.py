@@ -42,6 +42,7 @@ from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
     from pathlib import Path
 
 Gaps = dict[FeedEpoch, list[tuple[int, int]]]
@@ -227,14 +228,13 @@ def _kind(ready: Ready) -> tuple[str, object]:
 def _archive(ctx: Context, readies: Iterable[Ready]) -> None:
     """Move applied batches out of the inbox; the manifest last, so that after a crash it is still there to be known again."""
     moves = []
+    targets: dict[date, Path] = {}
     for ready in readies:
         manifest = ready.verified.manifest
-        target = ctx.folders.archive(manifest.business_date)
-        inbox = ready.payload.parent
-        moves += [
-            (ready.payload, target, manifest.payload_file),
-            (inbox / manifest.name.manifest, target, manifest.name.manifest),
-        ]
+        day = manifest.business_date
+        target = targets.get(day) or targets.setdefault(day, ctx.folders.archive(day))
+        name = manifest.name.manifest
+        moves += [(ready.payload, target, ready.payload.name), (ready.payload.parent / name, target, name)]
     durable.move_many(moves)
 
 

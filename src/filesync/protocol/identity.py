@@ -19,7 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from typing import Final
@@ -140,15 +140,14 @@ class BatchName:
     id: BatchId
     business_date: date
     digest12: str  # first 12 hex digits of the payload's sha256
+    stem: str = field(init=False, repr=False, compare=False)  # asked for a dozen times on a batch's way
 
     def __post_init__(self) -> None:
         if not _digest12(self.digest12):
             raise ValueError(f"digest: expected 12 lower-case hex digits, got {self.digest12[:40]!r}")
-
-    @property
-    def stem(self) -> str:
         # isoformat, not strftime: %Y does not pad years below 1000 on every system.
-        return f"{self.id}.{self.business_date.isoformat().replace('-', '')}.{self.digest12}"
+        day = self.business_date.isoformat().replace("-", "")
+        object.__setattr__(self, "stem", f"{self.id}.{day}.{self.digest12}")
 
     def __str__(self) -> str:
         return self.stem

@@ -12,7 +12,7 @@ manifest's digest is `sha256_hex(canonical(signed))`, of the bytes that were sig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from filesync.errors import RejectedError
@@ -69,10 +69,10 @@ class Manifest:
     replaces: str | None  # name of the rejected batch whose rows this one carries
     sealed_at: str  # RFC 3339 with offset, by the origin's clock: shown, never compared
     software: str
+    name: BatchName = field(init=False, repr=False, compare=False)
 
-    @property
-    def name(self) -> BatchName:
-        return BatchName(self.id, self.business_date, self.payload_sha256[:12])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", BatchName(self.id, self.business_date, self.payload_sha256[:12]))
 
     @property
     def payload_file(self) -> str:

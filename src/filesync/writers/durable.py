@@ -281,15 +281,20 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _fsync_all(fds: Sequence[int]) -> None:
-    """Returns, or raises the first error, when every fsync has ended: the caller closes the files next."""
+    """Returns, or raises an error, when every thread has ended: the caller closes the files next."""
     if len(fds) < 4:  # threads cost more than they gain
-        for fd in fds:
-            fsync_file(fd)
+        _fsync_each(fds)
         return
-    with ThreadPoolExecutor(min(SYNCS, len(fds)), thread_name_prefix="fsync") as pool:
-        syncs = [pool.submit(fsync_file, fd) for fd in fds]
-    for sync in syncs:
-        sync.result()
+    threads = min(SYNCS, len(fds))
+    with ThreadPoolExecutor(threads, thread_name_prefix="fsync") as pool:
+        shares = [pool.submit(_fsync_each, fds[first::threads]) for first in range(threads)]
+    for share in shares:
+        share.result()
+
+
+def _fsync_each(fds: Sequence[int]) -> None:
+    for fd in fds:
+        fsync_file(fd)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SLOW = (
+SLOW: tuple[tuple[str, str, float | None], ...] = (
     ("dlt-merge", f"dlt {peers.version('dlt')}, first load, merge", 8.0),
     ("dlt-append", f"dlt {peers.version('dlt')}, first load, append", 8.0),
     ("sqlite-utils", f"sqlite-utils {peers.version('sqlite-utils')} upsert", None),

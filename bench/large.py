@@ -18,7 +18,7 @@ from pathlib import Path
 from bench import bare, rows, sites
 from bench.clock import say, settle_disk
 from bench.figures import Line, Part, Point, Sizes, mebibytes, rate
-from filesync.exchange.station import Station
+from filesync import Station
 
 PEAK_BYTES_MAX = 600 << 20
 WARM_ROWS = 1_000

@@ -58,7 +58,9 @@ def main() -> None:
     peer, rows, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     database = folder / f"{peer}.db"
     seconds = (
-        load_sqlite_utils(rows, database) if peer == "sqlite-utils" else load_dlt(rows, database, folder, peer.removeprefix("dlt-"))
+        load_sqlite_utils(rows, database)
+        if peer == "sqlite-utils"
+        else load_dlt(rows, database, folder, peer.removeprefix("dlt-"))
     )
     expected = pq.ParquetFile(rows).metadata.num_rows
     with closing(sqlite3.connect(database)) as connection:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from filesync.exchange.station import Station
+    from filesync import Station
 
 #: The memory that a delta seal looks through holds the day before; the rows are new to it.
 WARM_ROWS = 1_000

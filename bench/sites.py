@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench.rows import ORIGIN, SCHEMA
+from filesync import Station
 from filesync.config import FILE_NAME, Peer, render_peer
-from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 
 if TYPE_CHECKING:

@@ -318,6 +318,8 @@ SCANS = {
     "read_meta": "fs_meta",  # four rows
     "standings": "fs_feed",  # one row per feed and epoch
     "feeds": "fs_feed",
+    "heard": "fs_peer",  # a few for each peer
+    "told": "fs_told",  # one row for each peer
     "doctor_arrived": "f",
     "doctor_sealed": "fs_outgoing",  # LIMIT
     "problems": "fs_problem",  # LIMIT

@@ -13,7 +13,7 @@ from filesync import config
 from filesync.contracts import Registry
 from filesync.demo.sales import sales_of_day
 from filesync.exchange.station import Station
-from filesync.protocol.identity import Role
+from filesync.protocol.identity import Role, parse_heartbeat_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,10 +100,10 @@ class Network:
         self.stations.clear()
 
     def inbox(self, site: str, peer: str) -> list[Path]:
-        return sorted(path for path in (self.root / site / "inbox" / peer).glob("*") if path.is_file())
+        return cargo_in(self.root / site / "inbox" / peer)
 
     def outbox(self, site: str, peer: str) -> list[Path]:
-        return sorted(path for path in (self.root / site / "outbox" / peer).glob("*") if path.is_file())
+        return cargo_in(self.root / site / "outbox" / peer)
 
     def quarantine(self, site: str, peer: str) -> list[str]:
         return sorted(
@@ -117,6 +117,13 @@ class Network:
         """The same sites on another disk: as after a power cut, nothing is open."""
         shutil.copytree(self.root, target)
         return Network(target, self.contracts, FakeClock(self.clock.now))
+
+
+def cargo_in(folder: Path) -> list[Path]:
+    """What lies in a folder; heartbeats come and go without being anything to do."""
+    return sorted(
+        path for path in folder.glob("*") if path.is_file() and parse_heartbeat_name(path.name) is None
+    )
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ from filesync.cli.sites import at
 
 if TYPE_CHECKING:
     from filesync.exchange.context import Context
+    from filesync.exchange.heartbeats import PeerState
     from filesync.exchange.quarantine import Case
     from filesync.exchange.status import FeedState, InboxItem, OutboxItem, Status
 
 #: Lines of one part that `status` shows; the command of that name shows all.
 LINES_MAX = 8
+#: Clocks that differ by less are right.
+SKEW_S_MIN = 120
 
 
 def status(root: Root = HERE, as_json: Json = False) -> Ending:
@@ -45,6 +48,7 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
         style="bold red",
     )
     _feeds(found.feeds)
+    _peers(found, moment)
     _warnings(found)
     return Ending.DONE
 
@@ -190,6 +194,39 @@ def _feeds(feeds: Sequence[FeedState]) -> None:
         ],
         right={"sealed", "settled", "applied through", "rejected"},
     )  # fmt: skip
+
+
+def _peers(found: Status, moment: datetime) -> None:
+    """Those who said something of themselves; the others are none the worse."""
+    lines = [line for peer in found.peers for line in peer_lines(peer, moment)]
+    if lines:
+        screen.say()
+        screen.heading("Peers:")
+        for line in lines:
+            screen.say(f"  {line}")
+
+
+def peer_lines(peer: PeerState, moment: datetime) -> list[str]:
+    """`caixa-01: last contact 5 min ago, filesync 0.1.0, 12 GB free`, and what is odd about it."""
+    if peer.last_contact is None:
+        return []
+    facts = [f"last contact {wording.age(peer.last_contact, moment)}", peer.software or ""]
+    if peer.free_bytes is not None:
+        facts.append(f"{wording.size(peer.free_bytes)} free")
+    lines = [f"{peer.peer}: {', '.join(fact for fact in facts if fact)}"]
+    if peer.skew_s is not None and abs(peer.skew_s) >= SKEW_S_MIN:
+        least = wording.lasting(abs(peer.skew_s))
+        lines.append(
+            f"  its clock is {least} ahead of ours"
+            if peer.skew_s > 0
+            else f"  its clock was {least} behind ours when this came; what it took to come is part of that"
+        )
+    lines += [
+        f"  {wording.plural(late.count, 'batch was', 'batches were')} sealed there that {'has' if late.count == 1 else 'have'} not arrived: "
+        f"{late.feed}, no. {wording.span(late.first, late.last)}"
+        for late in peer.not_arrived
+    ]
+    return lines
 
 
 def _warnings(found: Status) -> None:

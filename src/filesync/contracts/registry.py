@@ -64,6 +64,10 @@ class Registry:
         versions = [version for name, version in {**self._contracts, **self._files} if name == dataset]
         return self.get(dataset, max(versions)) if versions else None
 
+    def versions(self) -> tuple[tuple[str, int], ...]:
+        """Every (dataset, version) that is known, sorted; none is loaded for it."""
+        return tuple(sorted({**self._contracts, **self._files}))
+
     def datasets(self) -> tuple[str, ...]:
         """The names of all datasets, sorted."""
         return tuple(sorted({name for name, _ in {**self._contracts, **self._files}}))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filesync.errors import DamagedError, RejectedError
 from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit
 from filesync.protocol.envelope import Envelope, decode, sha256_hex
-from filesync.protocol.identity import Feed, FileKind, FileName, parse_file_name
+from filesync.protocol.identity import Feed, FileKind, FileName, parse_file_name, parse_heartbeat_name
 from filesync.protocol.manifest import Manifest, UnknownFormatError
 from filesync.protocol.receipt import Problem
 from filesync.protocol.signing import SignatureError
@@ -76,6 +76,7 @@ class Listing:
     payloads: Mapping[str, int]
     sizes: Mapping[str, int]
     strangers: tuple[str, ...]
+    heartbeat: str | None = None  # the peer's own; its name, where one lies here
 
     def orphans(self) -> tuple[str, ...]:
         """Payloads whose manifest is not here (yet)."""
@@ -101,12 +102,17 @@ def list_inbox(ctx: Context, peer: str) -> Listing:
     """List `inbox/<peer>/`; a folder that is not there is an empty one."""
     folder = ctx.folders.inbox(peer)
     receipts, manifests, payloads, sizes, strangers = [], [], {}, {}, []
+    heartbeat = None
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
         entries = []
     for entry in entries:
         parsed = parse_file_name(entry.name)
+        if parse_heartbeat_name(entry.name) == peer and entry.is_file(follow_symlinks=False):
+            heartbeat = entry.name
+            sizes[heartbeat] = entry.stat(follow_symlinks=False).st_size
+            continue
         if parsed is None or not entry.is_file(follow_symlinks=False):
             strangers.append(entry.name)
             continue
@@ -118,7 +124,9 @@ def list_inbox(ctx: Context, peer: str) -> Listing:
         else:
             payloads[entry.name] = size
     manifests.sort(key=_feed_order)
-    return Listing(peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers))
+    return Listing(
+        peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers), heartbeat
+    )
 
 
 def _feed_order(name: FileName) -> tuple[str, str, int]:

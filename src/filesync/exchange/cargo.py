@@ -1,5 +1,6 @@
 """What travels and in which order, whatever it travels on: a link, a mailbox between two sites, a stick in somebody's pocket.
 
+- A heartbeat goes first, over the one that lies there, and is no cargo: it is not counted, not kept and not answered.
 - Receipts go before batches; batches by feed and number; of a batch the payload goes first and the manifest last.
 - `load` puts what waits in an outbox where the peer will find it. Batches stay in the outbox until their receipt; a receipt moves to the
   archive once it is there for sure: the ledger can write it again, and a replayed batch asks for it.
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filesync.exchange.reports import Moved, Progress
-from filesync.protocol.identity import FileKind, FileName, parse_file_name
+from filesync.protocol.identity import FileKind, FileName, heartbeat_name, parse_file_name
+from filesync.transports import unobserved
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ WAVE = 64
 class Waiting:
     """What lies in an outbox, in the order in which it travels. `payloads` by the batch's name."""
 
+    heartbeat: str | None = None
     receipts: tuple[FileName, ...] = ()
     manifests: tuple[FileName, ...] = ()
     payloads: dict[str, FileName] = field(default_factory=dict)
@@ -47,8 +50,11 @@ class Waiting:
 
 def waiting(ctx: Context, peer: str, held_back: Collection[str] = frozenset()) -> Waiting:
     """What waits for `peer`, without the batches held back."""
-    files = in_order(_names(ctx.folders.outbox(peer)))
+    outbox = ctx.folders.outbox(peer)
+    files = in_order(_names(outbox))
+    heartbeat = heartbeat_name(ctx.me)
     return Waiting(
+        heartbeat if (outbox / heartbeat).is_file() else None,
         tuple(file for file in files if file.kind is FileKind.RECEIPT),
         tuple(file for file in files if file.kind is FileKind.MANIFEST and file.batch.stem not in held_back),
         {file.batch.stem: file for file in files if file.kind is FileKind.PAYLOAD},
@@ -72,15 +78,21 @@ def load(
     moved: Moved,
     step: str,
     sure: Callable[[], None] = lambda: None,
+    heartbeat_stays: bool = False,
 ) -> None:
     """Put `cargo` into the peer's `folder`, counting in `moved`, which holds also after an error.
 
     `sure` is called before anything here relies on what was put: it raises TransportError where that went astray. Then `mark` is told
     which batches lie there now, and how many of their files were put just now.
     """
+    outbox = ctx.folders.outbox(peer)
+    link.observe = unobserved
+    if cargo.heartbeat is not None:
+        link.put_many([(outbox / cargo.heartbeat, folder, cargo.heartbeat)], replace=True)
+        if not heartbeat_stays:
+            durable.remove(outbox / cargo.heartbeat)
     if not (cargo.receipts or cargo.manifests):
         return
-    outbox = ctx.folders.outbox(peer)
     sizes = {str(file): (outbox / str(file)).stat().st_size for file in cargo.files}
     there = {file.name: file.size for file in link.list(folder)}
     pace = _Pace(ctx, step, "batches", len(cargo.manifests), sum(sizes.values()))
@@ -132,6 +144,11 @@ def unload(
     """
     inbox = ctx.folders.inbox(peer)
     there = {file.name: file for file in link.list(folder)}
+    link.observe = unobserved
+    if (heartbeat := heartbeat_name(peer)) in there:
+        link.get_many([(folder, heartbeat, inbox)], replace=True)
+        if not keep:
+            link.remove_many([(folder, heartbeat)])
     files = in_order(parsed for name in there if (parsed := parse_file_name(name)) is not None)
     manifests = {file.batch.stem for file in files if file.kind is FileKind.MANIFEST}
     decided = set() if mailbox else ctx.store.answered(manifests)

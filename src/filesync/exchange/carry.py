@@ -4,6 +4,7 @@
 
 - `carry out` puts copies there: whole files only, receipts first, payload before manifest. The outbox keeps every batch until its
   recipient's receipt is here; the ledger only notes when it was carried.
+  A heartbeat goes with them, as a copy.
 - `carry in` takes what is for this site, durably, and then removes it from the stick. What is for others stays: several sites, and several
   journeys, may share a stick.
 - The stick may be pulled at any moment, and either command given again. A copy that lies there already is compared byte for byte: a stick
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from filesync.errors import ConfigError, FilesyncError, TransportError
 from filesync.exchange import cargo
 from filesync.exchange.reports import CarryReport, Held, Moved
-from filesync.protocol.identity import FileKind, check_id, parse_file_name
+from filesync.protocol.identity import FileKind, check_id, parse_file_name, parse_heartbeat_name
 from filesync.transports.folder import FolderTransport
 from filesync.writers import durable
 
@@ -70,7 +71,7 @@ def carry_in(ctx: Context, path: Path, *, keep: bool = False) -> CarryReport:
             report.strangers += [
                 f"{folder}/{file.name}"
                 for file in stick.link.list(folder)
-                if parse_file_name(file.name) is None
+                if parse_file_name(file.name) is None and parse_heartbeat_name(file.name) != sender
             ]
         if report.interrupted:
             break
@@ -117,13 +118,24 @@ def _out(ctx: Context, stick: _Stick, peer: str, report: CarryReport) -> None:
     load = cargo.waiting(ctx, peer, cargo.answered_here(ctx, peer))
     _tidy(ctx, stick, peer, folder, load)
     if not (load.receipts or load.manifests):
-        return
+        return  # a heartbeat alone is not worth a journey
     moved = report.moved.setdefault(peer, Moved())
 
     def mark(stems: Sequence[str], _: int) -> None:
         ctx.store.mark_carried([(stem, peer) for stem in stems], ctx.now())
 
-    cargo.load(ctx, stick.link, peer, folder, load, mark, moved=moved, step="carry out", sure=stick.sure)
+    cargo.load(
+        ctx,
+        stick.link,
+        peer,
+        folder,
+        load,
+        mark,
+        moved=moved,
+        step="carry out",
+        sure=stick.sure,
+        heartbeat_stays=True,
+    )
 
 
 def _tidy(ctx: Context, stick: _Stick, peer: str, folder: str, load: cargo.Waiting) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Listing, list_inbox, open_signed
+from filesync.exchange.heartbeats import hear
 from filesync.exchange.outgoing import publish_manifests
 from filesync.exchange.reports import Held, ImportReport
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
@@ -35,6 +36,7 @@ def settle_all(ctx: Context, report: ImportReport) -> None:
     """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
     for peer in ctx.settings.peers:
         listing = list_inbox(ctx, peer)
+        hear(ctx, listing, report)
         if listing.receipts:
             _settle(ctx, listing, report)
 

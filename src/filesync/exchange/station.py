@@ -22,6 +22,7 @@ from filesync.exchange.carry import carry_in, carry_out
 from filesync.exchange.context import Clock, Context, system_clock
 from filesync.exchange.dropped import Dropped
 from filesync.exchange.folders import Folders
+from filesync.exchange.heartbeats import beat
 from filesync.exchange.incoming import acknowledge, import_all
 from filesync.exchange.lock import SiteLock
 from filesync.exchange.reports import (
@@ -145,6 +146,7 @@ class Station:
                 roads.fetch()
             self._import(report.imported, crashed)
             self._capture(report, whole=whole, crashed=crashed)
+            beat(self.context)
             roads.ship()
         return report
 
@@ -155,6 +157,7 @@ class Station:
         with self._working(), Roads(self.context, report, peer) as roads:
             if self._may_fetch(report):
                 roads.fetch()
+            beat(self.context, peer)
             roads.ship()
         return report
 
@@ -162,11 +165,15 @@ class Station:
         """Copy what waits for the peers (or one) to a stick. Nothing counts as delivered by that."""
         self._known(peer)
         with self._working():
+            beat(self.context, peer)
             return carry_out(self.context, path, peer)
 
     def carry_in(self, path: Path, *, keep: bool = False) -> CarryReport:
         """Take what is for this site from a stick into the inboxes, without judging it; with `keep` the stick keeps it too."""
         with self._working():
+            room = ExchangeReport()
+            if not self._may_fetch(room):
+                raise TransportError("disk-low", room.disk_low)
             return carry_in(self.context, path, keep=keep)
 
     def import_(self) -> ImportReport:

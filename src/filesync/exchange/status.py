@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
+from filesync.exchange.heartbeats import PeerState, peer_states
 from filesync.exchange.links import describe, read_troubles
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import FileKind, Role, parse_file_name
@@ -78,6 +79,7 @@ class Status:
     quarantine: tuple[quarantine.Case, ...]
     feeds: tuple[FeedState, ...]
     warnings: tuple[str, ...]
+    peers: tuple[PeerState, ...] = ()
 
     @property
     def waiting(self) -> tuple[InboxItem, ...]:
@@ -91,6 +93,7 @@ def read_status(ctx: Context) -> Status:
     return Status(
         ctx.me, ctx.settings.role, ctx.epoch, tuple(outbox_items(ctx)), tuple(inbox), tuple(quarantine.cases(ctx)),
         tuple(_feeds(ctx, missing)), tuple(_warnings(ctx)),
+        tuple(peer_states(ctx)),
     )  # fmt: skip
 
 

@@ -186,6 +186,46 @@ GROUP BY o.feed_id;
 -- Batches that this site rejected, by feed.
 SELECT feed_id, count(*) FROM fs_incoming WHERE verdict = 'REJECTED' GROUP BY feed_id;
 
+-- name: record_heard
+-- A newer heartbeat replaces an older one of the same installation; the same one again says nothing new.
+INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (peer, epoch) DO UPDATE SET
+    counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at
+WHERE excluded.counter > counter OR (excluded.counter = counter AND excluded.heartbeat <> heartbeat);
+
+-- name: forget_heard
+-- Of a peer that is installed again and again only the latest installations are kept.
+DELETE FROM fs_peer WHERE peer = ?1 AND peer_id NOT IN (SELECT peer_id FROM fs_peer WHERE peer = ?1 ORDER BY peer_id DESC LIMIT 4);
+
+-- name: heard
+-- What every peer said last, later installations later.
+SELECT peer, heartbeat, received_at FROM fs_peer ORDER BY peer_id;
+
+-- name: record_told
+-- What a peer was told last.
+INSERT INTO fs_told (recipient, counter, news_sha256, written_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (recipient) DO UPDATE SET
+    counter = excluded.counter, news_sha256 = excluded.news_sha256, written_at = excluded.written_at;
+
+-- name: told
+-- What all peers were told last.
+SELECT recipient, counter, news_sha256, written_at FROM fs_told;
+
+-- name: heads_for
+-- For whom the newest batch of each own feed is.
+SELECT d.recipient, f.dataset, f.audience, f.seq
+FROM fs_feed f CROSS JOIN fs_outgoing o ON o.feed_id = f.feed_id AND o.seq = f.seq CROSS JOIN fs_delivery d ON d.batch_id = o.batch_id
+WHERE f.origin = ?1 AND f.epoch = ?2
+ORDER BY f.dataset, f.audience;
+
+-- name: open_for
+-- The first and last number of each own feed that a recipient has not answered.
+SELECT d.recipient, f.dataset, f.audience, min(o.seq), max(o.seq)
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id) JOIN fs_feed f USING (feed_id)
+WHERE d.settled_at IS NULL AND f.epoch = ?1
+GROUP BY d.recipient, f.dataset, f.audience
+ORDER BY d.recipient, f.dataset, f.audience;
+
 -- name: open_memory
 -- A dataset and audience are remembered from their first batch.
 INSERT INTO fs_memory (dataset, audience) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
@@ -257,7 +297,7 @@ SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid;
 -- name: doctor_arrived
 -- The newest batch of every feed that comes here: what its sender's software and clock were like. For a diagnosis.
 SELECT f.origin, f.dataset, i.version, i.received_at, i.applied_at
-FROM fs_feed f JOIN fs_incoming i ON i.feed_id = f.feed_id AND i.seq = f.seq
+FROM fs_feed f CROSS JOIN fs_incoming i ON i.feed_id = f.feed_id AND i.seq = f.seq -- by the feeds, not by the history
 ORDER BY i.batch_id DESC;
 
 -- name: doctor_answered

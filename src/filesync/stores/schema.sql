@@ -106,6 +106,25 @@ CREATE INDEX fs_delivery_open ON fs_delivery (batch_id, recipient) WHERE settled
 -- Deliveries whose rows are owed.
 CREATE INDEX fs_delivery_rejected ON fs_delivery (batch_id) WHERE verdict = 'REJECTED';
 
+-- The newest heartbeat of each peer, by installation. A peer's latest installation has the highest number, whatever its clock.
+CREATE TABLE fs_peer (
+    peer_id INTEGER PRIMARY KEY,
+    peer TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    counter INTEGER NOT NULL CHECK (counter >= 1), -- an older heartbeat that comes late changes nothing
+    heartbeat TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    UNIQUE (peer, epoch)
+) STRICT;
+
+-- What each peer was told last, so that only news is told.
+CREATE TABLE fs_told (
+    recipient TEXT PRIMARY KEY,
+    counter INTEGER NOT NULL CHECK (counter >= 1),
+    news_sha256 TEXT NOT NULL,
+    written_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What is remembered as sealed, for each dataset and audience; the memory itself is in fs_sealed.
 CREATE TABLE fs_memory (
     memory_id INTEGER PRIMARY KEY,

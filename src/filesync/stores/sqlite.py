@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
-from filesync.stores import memory, merge, received, sent, tables
+from filesync.stores import memory, merge, peers, received, sent, tables
 from filesync.stores.database import QUERIES, Database, schema_statements
 from filesync.stores.tables import in_runs
 from filesync.stores.values import (
     CapturedFile,
     FeedSummary,
+    Heard,
     IncomingBatch,
     IncomingRecord,
     KeyExistsError,
@@ -32,8 +33,10 @@ from filesync.stores.values import (
     ProblemRecord,
     RefusedRecord,
     RowOrder,
+    SealedMark,
     Site,
     StoredReceipt,
+    Told,
 )
 
 if TYPE_CHECKING:
@@ -235,6 +238,30 @@ class SqliteStore:
         """
         with self._write():
             return sent.settle(self._db, answers)
+
+    # ------------------------------------------------------------------------------------------------ heartbeats
+
+    def record_heard(self, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> None:
+        """Remember what a peer said of itself; an older heartbeat of the same installation changes nothing."""
+        with self._write():
+            peers.record_heard(self._db, peer, epoch, counter, heartbeat, at)
+
+    def heard(self) -> dict[str, Heard]:
+        """The newest heartbeat of each peer's latest installation."""
+        return peers.heard(self._db)
+
+    def record_told(self, recipient: str, counter: int, news_sha256: str, at: str) -> None:
+        """Remember what a peer was told."""
+        with self._write():
+            peers.record_told(self._db, recipient, counter, news_sha256, at)
+
+    def told(self) -> dict[str, Told]:
+        """What each peer was told last."""
+        return peers.told(self._db)
+
+    def feed_marks(self) -> dict[str, list[SealedMark]]:
+        """For each recipient how far the own feeds of this epoch are sealed, and from where on they wait for an answer."""
+        return peers.feed_marks(self._db, self.site)
 
     # ------------------------------------------------------------------------------------------------ overview and audit
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -168,6 +168,33 @@ class OpenDelivery:
     documents: int
     business_date: date
     carried_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMark:
+    """How far an own feed is sealed for one recipient in this epoch, and its first number that waits for an answer."""
+
+    dataset: str
+    audience: str
+    sealed: int
+    oldest_open: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The last heartbeat that was written for a peer."""
+
+    counter: int
+    news_sha256: str
+    written_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The newest heartbeat of a peer's latest installation, as it was signed."""
+
+    signed: dict[str, Any]
+    received_at: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""The ledger of heartbeats and of what was carried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from store_samples import AT, DAY, EPOCH, MATRIZ, STORES, name, outgoing
+
+from filesync.protocol.identity import Feed
+from filesync.protocol.receipt import Verdict
+from filesync.stores.values import Heard, OutgoingBatch, SealedMark, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from filesync.stores.sqlite import SqliteStore
+
+GROUP = Feed("matriz", "produtos", "caixas")
+ALONE = Feed("matriz", "clientes", "caixa-01")
+LATER = "2026-03-02T19:00:00-03:00"
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
+    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+        yield made
+
+
+def test_the_newest_of_the_latest_installation_is_heard(store: SqliteStore) -> None:
+    assert store.heard() == {}
+    store.record_heard("caixa-01", "aaaaaaaa", 7, '{"n":7}', AT)
+    store.record_heard("caixa-01", "aaaaaaaa", 6, '{"n":6}', LATER)
+    store.record_heard("caixa-01", "aaaaaaaa", 7, '{"n":7}', LATER)
+    assert store.heard() == {"caixa-01": Heard({"n": 7}, AT)}, "neither older nor the same one again"
+    store.record_heard("caixa-01", "aaaaaaaa", 7, '{"n":70}', LATER)
+    assert store.heard()["caixa-01"] == Heard({"n": 70}, LATER), "the same counter after a crash"
+    store.record_heard("caixa-01", "bbbbbbbb", 1, '{"n":1}', AT)
+    store.record_heard("caixa-01", "aaaaaaaa", 9, '{"n":9}', LATER)
+    store.record_heard("portal", "cccccccc", 3, '{"n":3}', AT)
+    assert store.heard() == {"caixa-01": Heard({"n": 1}, AT), "portal": Heard({"n": 3}, AT)}
+
+
+def test_what_was_told_is_overwritten(store: SqliteStore) -> None:
+    store.record_told("caixa-01", 1, "a" * 64, AT)
+    store.record_told("caixa-01", 2, "b" * 64, LATER)
+    store.record_told("portal", 1, "c" * 64, AT)
+    assert store.told() == {"caixa-01": Told(2, "b" * 64, LATER), "portal": Told(1, "c" * 64, AT)}
+
+
+def test_marks_are_for_each_recipient_and_this_installation(store: SqliteStore) -> None:
+    assert store.feed_marks() == {}
+    own = MATRIZ.epoch
+    assert own != EPOCH
+    first, second, third = (name(n, feed=GROUP, epoch=own) for n in (1, 2, 3))
+    store.record_sealed(
+        [
+            outgoing(first, ("caixa-01", "caixa-02")), outgoing(second, ("caixa-01", "caixa-02")), outgoing(third, ("caixa-02",)),
+            outgoing(name(1, feed=ALONE, epoch=own), ("caixa-01",)), outgoing(name(9, feed=ALONE, epoch=EPOCH), ("caixa-01",)),
+        ]
+    )  # fmt: skip
+    assert store.feed_marks() == {
+        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1), SealedMark("produtos", "caixas", 2, 1)],
+        "caixa-02": [SealedMark("produtos", "caixas", 3, 1)],
+    }
+    answers = [(batch.stem, "caixa-02", Verdict.APPLIED, "{}", LATER) for batch in (first, second, third)]
+    store.settle([*answers, (first.stem, "caixa-01", Verdict.APPLIED, "{}", LATER)])
+    assert store.feed_marks() == {
+        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1), SealedMark("produtos", "caixas", 2, 2)],
+        "caixa-02": [SealedMark("produtos", "caixas", 3, None)],
+    }
+
+
+def test_carried_is_noted_beside_shipped(store: SqliteStore) -> None:
+    batch = name(1, feed=GROUP, epoch=MATRIZ.epoch, day=DAY)
+    store.record_sealed([outgoing(batch, ("caixa-01", "caixa-02"))])
+    store.mark_carried([(batch.stem, "caixa-02")], LATER)
+    assert [(d.recipient, d.shipped_at, d.carried_at) for d in store.outgoing_open()] == [
+        ("caixa-01", None, None), ("caixa-02", None, LATER),
+    ]  # fmt: skip
+    found = store.batch(batch.stem)
+    assert isinstance(found, OutgoingBatch)
+    assert [d.carried_at for d in found.deliveries] == [None, LATER]

@@ -82,8 +82,8 @@ def plot(points: list[Point]) -> str:
     def y(rate: float) -> float:
         return height - bottom - rate / ceiling * (height - top - bottom)
 
-    step = 10 ** int(log10(ceiling)) / 2
-    step = step * 2 if ceiling / step > 8 else step
+    power = 10 ** int(log10(ceiling))
+    step = next(step for part in (0.1, 0.2, 0.5, 1, 2) if ceiling / (step := part * power) <= 8)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13" fill="#222">',
         '<rect width="100%" height="100%" fill="#fff"/>',

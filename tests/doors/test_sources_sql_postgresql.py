@@ -461,7 +461,8 @@ def test_a_table_that_somebody_holds_is_tried_again(
     monkeypatch.setattr(sql, "_LOCKED_S_MAX", 0.05)
     with driver.connect(database.address) as other, other.cursor() as cursor:
         cursor.execute("lock table item in access exclusive mode")
-        err = failure(read, database.address)
+        # Its own bound, so that a lock that is waited for is a red test and not an endless one.
+        err = failure(read, f"{database.address}?options=-cstatement_timeout%3D9s")
         other.rollback()
     assert isinstance(err, TransportError)
     assert err.code == "source-busy"
@@ -560,7 +561,10 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("adbc_driver_postgresql")
     monkeypatch.setitem(sql._PATIENCE, "connect_timeout", 1)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        bound = threading.Timer(20, silent.shutdown, [socket.SHUT_RDWR])  # a red test, and not an endless one
+        bound.start()
         err = failure(read, f"postgresql://ana:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/loja")
+        bound.cancel()
     assert isinstance(err, TransportError)
     assert "timeout expired" in err.message
     assert SECRET not in everything_said(err)

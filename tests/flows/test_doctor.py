@@ -29,7 +29,7 @@ from filesync.doctor.probes import LEFT_BEHIND_S, PREFIX, Probe, probe, remove_l
 from filesync.errors import ConfigError, TransportError
 from filesync.exchange.station import LOCK_NAME, site_contracts
 from filesync.protocol.identity import Role
-from filesync.stores.checking import LastAnswer, LastArrival, Newest, newest, quick_check
+from filesync.stores.checking import LastAnswer, LastArrival, LastHeard, Newest, newest, quick_check
 from filesync.transports.probing import SftpProbe
 
 if TYPE_CHECKING:
@@ -578,3 +578,26 @@ def test_the_command_says_it_in_words_and_in_json(pair: Network) -> None:
     assert "The way to matriz:" in said.stdout
     assert "Exceptions for the antivirus program and the firewall:" in said.stdout
     assert "Traceback" not in said.stderr
+
+
+def test_heartbeats_say_more_than_the_last_batches(pair: Network) -> None:
+    contracts = site_contracts(pair.root / "matriz")
+
+    def heard(clock: str, *versions: str) -> Newest:
+        beat = LastHeard(
+            "caixa-01", versions, "filesync 0.1.0", f"2026-03-02T{clock}-03:00", "2026-03-02T18:00:00-03:00"
+        )
+        return Newest(None, (LastArrival("caixa-01", "vendas", 1, "", ""),), (), (beat,))
+
+    def states(*versions: str) -> list[Outcome]:
+        return [
+            one.outcome for one in agreement.versions(contracts, heard("18:00:00", *versions), "caixa-01")
+        ]
+
+    assert states("vendas.v1", "produtos.v1")[0] is Outcome.OK
+    assert states("vendas.v1", "vendas.v2")[0] is Outcome.FAILED
+    assert states("vendas.v1", "something-else.v3")[0] is Outcome.OK  # known there, never sent here
+    assert [skew.ahead_s for skew in clocks.skews(heard("18:30:00", "vendas.v1"))] == [1800]
+    assert clocks.skews(heard("09:00:00", "vendas.v1")) == []  # it may have lain on a stick all day
+    pair.turn("caixa-01", "matriz")
+    assert [one.peer for one in newest(pair.root / "matriz" / "filesync.db").heard] == ["caixa-01"]

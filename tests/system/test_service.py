@@ -6,7 +6,6 @@ Scheduler's schema and of WinSW; they were not tried on Windows.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import shlex
@@ -91,10 +90,17 @@ def test_what_cannot_be_written_is_refused() -> None:
 
 
 def options(text: str) -> dict[str, dict[str, str]]:
-    parser = configparser.ConfigParser(interpolation=None, strict=True, comment_prefixes=("#",))
-    parser.optionxform = str  # type: ignore[method-assign, assignment]
-    parser.read_string(text)
-    return {section: dict(parser[section]) for section in parser.sections()}
+    """Section → option → value. No option of ours stands twice."""
+    found: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = found.setdefault(line.strip("[]"), {})
+        elif line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            assert name not in section
+            section[name] = value
+    return found
 
 
 def test_the_unit_restarts_stops_cleanly_and_may_write_only_its_folders() -> None:

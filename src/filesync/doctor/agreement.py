@@ -1,4 +1,4 @@
-"""Whether this site and its peers mean the same: versions of contracts and of filesync, from what was exchanged last."""
+"""Whether this site and its peers mean the same: versions of contracts and of filesync, from heartbeats and from what was exchanged last."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
     if not theirs:
         yield skipped(check, "nothing was exchanged with it yet", peer)
         return
-    other = []
+    other, newer = [], 0
     for dataset, version in sorted(theirs.items()):
         ours = contracts.latest(dataset)
+        if ours is None and dataset not in _travelling(newest, peer):
+            continue  # known there, never sent here
         if ours is None or version > ours.version:
+            newer += 1
             yield Finding(
                 check,
                 Outcome.FAILED,
@@ -44,7 +47,7 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
             f"This works for what {peer} sends. Update filesync there before it is sent newer contracts; until then they wait there.",
             peer,
         )
-    else:
+    elif not newer:
         yield ok(
             check,
             f"the same as {peer}'s: {', '.join(f'{name} v{number}' for name, number in sorted(theirs.items()))}",
@@ -58,8 +61,21 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
         )
 
 
+def _travelling(newest: Newest, peer: str) -> set[str]:
+    """Datasets that were exchanged with the peer."""
+    came = {one.dataset for one in newest.arrivals if one.origin == peer}
+    return came | {one.dataset for one in newest.answers if one.recipient == peer}
+
+
 def _used_by(newest: Newest, peer: str) -> tuple[dict[str, int], str]:
     """Dataset → version, and the software."""
+    for beat in newest.heard:
+        if beat.peer == peer:  # what it can judge; it may know of older versions besides
+            known: dict[str, int] = {}
+            for contract in beat.contracts:
+                dataset, _, version = contract.rpartition(".v")
+                known[dataset] = max(known.get(dataset, 0), int(version))
+            return known, beat.software
     theirs: dict[str, int] = {}
     for arrival in newest.arrivals:
         if arrival.origin == peer:

@@ -68,16 +68,28 @@ def clock(root: Path, now: datetime, newest: Newest | None) -> Iterator[Finding]
 
 
 def skews(newest: Newest | None) -> list[Skew]:
-    """Clocks of peers that are wrong for certain: a receipt's time must lie between our sealing and our settling."""
+    """Clocks of peers that are wrong for certain.
+
+    A receipt's time must lie between our sealing and our settling. A heartbeat was written before it was read: only what is ahead is
+    certain, for nobody knows how long it was on its way.
+    """
     found: dict[str, float] = {}
-    for one in newest.answers if newest is not None else ():
+    if newest is None:
+        return []
+    for beat in newest.heard:
+        ahead = _seconds(beat.received_at, beat.clock)
+        if ahead > SKEW_S:
+            found[beat.peer] = ahead
+    for one in newest.answers:
         if one.recipient in found:
             continue
-        theirs = datetime.fromisoformat(one.clock)
-        ahead = (theirs - datetime.fromisoformat(one.settled_at)).total_seconds()
-        behind = (theirs - datetime.fromisoformat(one.sealed_at)).total_seconds()
+        ahead, behind = _seconds(one.settled_at, one.clock), _seconds(one.sealed_at, one.clock)
         found[one.recipient] = ahead if ahead > SKEW_S else behind if behind < -SKEW_S else 0.0
     return [Skew(peer, seconds) for peer, seconds in found.items() if seconds]
+
+
+def _seconds(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _file_times(root: Path) -> Iterator[tuple[str, datetime]]:

@@ -9,7 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from filesync.protocol.heartbeat import Heartbeat
 from filesync.protocol.receipt import Receipt
+from filesync.stores import peers
 from filesync.stores.database import QUERIES, Database
 
 if TYPE_CHECKING:
@@ -41,12 +43,24 @@ class LastAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LastHeard:
+    """The newest heartbeat of a peer. `clock` is the peer's when it wrote, `received_at` this site's when it read."""
+
+    peer: str
+    contracts: tuple[str, ...]
+    software: str
+    clock: str
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Newest:
     """The newest entries of a ledger."""
 
     sealed_at: str | None
     arrivals: tuple[LastArrival, ...]
     answers: tuple[LastAnswer, ...]
+    heard: tuple[LastHeard, ...] = ()
 
 
 def quick_check(path: Path, problems_max: int = 10) -> list[str]:
@@ -67,6 +81,10 @@ def newest(path: Path) -> Newest:
             sealed = db.select(QUERIES["doctor_sealed"])
             arrivals = tuple(LastArrival(*row) for row in db.select(QUERIES["doctor_arrived"]))
             answered = db.select(QUERIES["doctor_answered"])
+            heartbeats = {
+                peer: (Heartbeat.from_signed(one.signed), one.received_at)
+                for peer, one in peers.heard(db).items()
+            }
     finally:
         db.close()
     answers: dict[tuple[str, str], LastAnswer] = {}
@@ -85,4 +103,8 @@ def newest(path: Path) -> Newest:
                 settled_at,
             ),
         )
-    return Newest(sealed[0][0] if sealed else None, arrivals, tuple(answers.values()))
+    heard = tuple(
+        LastHeard(peer, beat.contracts, beat.software, beat.clock, at)
+        for peer, (beat, at) in heartbeats.items()
+    )
+    return Newest(sealed[0][0] if sealed else None, arrivals, tuple(answers.values()), heard)

@@ -14,6 +14,7 @@ import logging
 import socket
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -164,17 +165,13 @@ class Connection:
 
     def more_sessions(self, count: int) -> list[Session]:
         """Up to `count` sessions. A server that allows fewer is taken at its word."""
-        while len(self.sessions) < count and not self._refused:
-            try:
-                self.sessions.append(self._session())
-            except paramiko.ChannelException:
-                self._refused = True
-            except (
-                OSError,
-                EOFError,
-                paramiko.SSHException,
-            ) as error:  # also the library's, when the watchdog cut
-                raise _interrupted(error) from error
+        missing = count - len(self.sessions)
+        if missing > 0 and not self._refused:
+            # At once: each takes three round trips to open.
+            with ThreadPoolExecutor(missing, thread_name_prefix="filesync-channel") as pool:
+                opened = list(pool.map(lambda _: self._session(), range(missing)))
+            self.sessions += [session for session in opened if session is not None]
+            self._refused = None in opened
         return self.sessions[:count]
 
     @contextmanager
@@ -278,21 +275,28 @@ class Connection:
                 f"{self.link.identity}: a private key in OpenSSH form was expected, got {type(error).__name__}",
             ) from error
 
-    def _session(self) -> Session:
+    def _session(self) -> Session | None:
+        """One more channel with SFTP on it; None where the server allows no more."""
         transport = self._client.get_transport()
-        if transport is None:
-            raise EOFError("the connection is closed")
-        channel = transport.open_session(WINDOW_BYTES, SSH_PACKET_BYTES, timeout=self.link.connect_s)
-        channel.settimeout(self.link.connect_s)
         try:
+            if transport is None:
+                raise EOFError("the connection is closed")
+            channel = transport.open_session(WINDOW_BYTES, SSH_PACKET_BYTES, timeout=self.link.connect_s)
+            channel.settimeout(self.link.connect_s)
             channel.invoke_subsystem("sftp")
-        except paramiko.SSHException as error:
-            if not transport.is_active():
-                raise
-            raise TransportError(
-                "incompatible",
-                f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
-            ) from error
+        except paramiko.ChannelException:
+            return None
+        except (
+            OSError,
+            EOFError,
+            paramiko.SSHException,
+        ) as error:  # also the library's own, when the watchdog cut
+            if transport is not None and transport.is_active() and isinstance(error, paramiko.SSHException):
+                raise TransportError(
+                    "incompatible",
+                    f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
+                ) from error
+            raise _interrupted(error) from error
         session = Session(channel, self.wake, self.watchdog.touch)
         channel.settimeout(None)  # from here on the watchdog bounds everything
         return session

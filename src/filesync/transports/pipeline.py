@@ -26,7 +26,9 @@ T = TypeVar("T")
 #: A conversation with the server.
 Talk = Generator[Sequence[wire.Request], list[wire.Reply], T]
 
-WINDOW = 64
+WINDOW = 256
+#: Of conversations that hold a file open: servers allow as few as a hundred.
+WINDOW_FILES = 64
 BYTES_MAX = 16 << 20
 
 

@@ -29,7 +29,7 @@ from filesync.transports import unobserved
 from filesync.transports.conversations import Conversations
 from filesync.transports.files import RemoteFile, check_name, folder_parts
 from filesync.transports.limits import Rate
-from filesync.transports.pipeline import Pipeline, Talk
+from filesync.transports.pipeline import WINDOW, WINDOW_FILES, Pipeline, Talk
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -344,7 +344,8 @@ class SftpTransport:
         if connection is None:
             raise TransportError("interrupted", f"{self.link.place}: the connection was closed")
         channels = min(self.link.channels, 1 + many // MANY)
-        return pipe.run(connection.more_sessions(channels), talks, bytes_max=bytes_max)
+        window = WINDOW_FILES if many else WINDOW
+        return pipe.run(connection.more_sessions(channels), talks, window=window, bytes_max=bytes_max)
 
 
 def _sized(local: Path, folder: str, name: str) -> _Put:

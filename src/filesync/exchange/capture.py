@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from filesync.contracts import Contract
     from filesync.exchange.context import Context
     from filesync.exchange.dropped import Dropped
     from filesync.protocol.identity import Format
@@ -236,12 +235,9 @@ def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:
     return seal(ctx, order, ctx.store.read_documents(order.contract, business_date=wanted.business_date))
 
 
-def seal_table(
-    ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table], contract: Contract
-) -> SealReport:
-    """Documents that a Python caller holds already."""
-    chunks = iter([table]) if isinstance(table, pa.Table) else table
-    return seal(ctx, order, (contract.conform(chunk) for chunk in chunks))
+def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table]) -> SealReport:
+    """Documents that a Python caller holds already; they need not conform yet."""
+    return seal(ctx, order, iter([table]) if isinstance(table, pa.Table) else table)
 
 
 def _label(ctx: Context, path: Path) -> str:

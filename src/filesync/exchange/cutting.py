@@ -74,7 +74,7 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
     if (
         order.mode is Mode.SNAPSHOT
     ):  # absence is only known of the whole; the key's order makes equal snapshots equal bytes
-        whole = list(chunks)
+        whole = [contract.conform(chunk) for chunk in chunks]
         chunks = (
             [pa.concat_tables(whole).sort_by([(name, "ascending") for name in contract.key])] if whole else []
         )

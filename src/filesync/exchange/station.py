@@ -217,7 +217,7 @@ class Station:
         """
         with self._working():
             order = order_of(self.context, Export(dataset, None, business_date, to, format, full, again))
-            return seal_table(self.context, order, table, order.contract)
+            return seal_table(self.context, order, table)
 
     def status(self) -> Status:
         """What is where, and what waits for what. Reads only; needs no lock."""

@@ -214,7 +214,7 @@ def test_a_second_filesync_in_the_same_folder_waits_its_turn(
     monkeypatch.setattr("filesync.exchange.station.LOCK_PATIENCE_S", 0)
     with Station.open(shop.caixa) as station, station._working():
         run = shop.at_caixa("turn", code=2)
-        assert "another filesync works" in run.err
+        assert f"another filesync (pid {os.getpid()}) works" in run.err
         shop.at_caixa("status")
 
 

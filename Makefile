@@ -66,9 +66,9 @@ test-slow: setup tools
 
 test-all: test test-slow
 
-# QUICK=1: smaller sizes, two minutes, and docs/performance.md stays as it is. The peers get an environment of their own (bench/.peers).
+# QUICK=1: smaller sizes, and docs/performance.md stays as it is. ONLY=P8,P9: these figures alone. The peers get an environment of their own (bench/.peers).
 bench: setup
-	$(PY) -m bench $(if $(QUICK),--quick)
+	$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 # Resolved for every platform and Python at once (markers), hashes of every wheel, and no word about where from.
 lock:

@@ -19,7 +19,19 @@ from bench import page, peers
 from bench.clock import say
 from bench.figures import QUICK, Part, Sizes
 
-GROUPS = ("validating", "importing", "repeating", "sealing", "large", "many")
+#: Each group, and the figures of docs/performance.md that it yields.
+GROUPS = {
+    "validating": ("P1",),
+    "importing": ("P2",),
+    "repeating": ("P4",),
+    "sealing": ("P5",),
+    "large": ("P6", "P12"),
+    "many": ("P7",),
+    "road_large": ("P8",),
+    "road_small": ("P9",),
+    "waiting": ("P11",),
+}
+_WITH_PEERS = {"importing", "road_large", "road_small"}
 
 
 def main() -> int:
@@ -30,11 +42,12 @@ def main() -> int:
     started = time.monotonic()
     whole = Part()
     failed = []
-    if "importing" in options.only and (missing := peers.prepare()):
+    if _WITH_PEERS & set(options.only) and (missing := peers.prepare()):
         say(missing)
         whole.notes.append(missing)
     base = Path(options.work) if options.work else Path(__file__).with_name(".work")
     base.mkdir(parents=True, exist_ok=True)
+    base = Path(tempfile.mkdtemp(dir=base))  # another run may be at work beside this one
     try:
         for number, group in enumerate(options.only, 1):
             say(f"[{number}/{len(options.only)}] {group}, {time.monotonic() - started:.0f} s so far")
@@ -47,7 +60,7 @@ def main() -> int:
             whole.notes += part.notes
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    whole_run = tuple(options.only) == GROUPS and not failed
+    whole_run = list(options.only) == list(GROUPS) and not failed
     text = page.publish(whole, quick=options.quick or not whole_run)
     print(f"{page.machine()}\n\n{text}")
     for note in whole.notes:
@@ -64,13 +77,23 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="smaller sizes; docs/performance.md is left as it is"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP", help=", ".join(GROUPS)
-    )
+        "--only", type=_groups, default=list(GROUPS), metavar="P8,P9",
+        help=f"some groups, by figure or by name: {', '.join(GROUPS)}",
+    )  # fmt: skip
     parser.add_argument(
-        "--work", help="a folder on the disk to measure (default: bench/.work); removed afterwards"
+        "--work", help="a folder on the disk to measure (default: bench/.work); left as it was"
     )
     parser.add_argument("--group", choices=GROUPS, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _groups(text: str) -> list[str]:
+    """The groups that a list of figures or names means, in the order of a whole run."""
+    wanted = {word.strip() for word in text.split(",")} - {""}
+    known = set(GROUPS).union(*GROUPS.values())
+    if not wanted or wanted - known:
+        raise argparse.ArgumentTypeError(f"some of {', '.join(sorted(known))} were expected, got {text!r}")
+    return [group for group, figures in GROUPS.items() if wanted & {group, *figures}]
 
 
 def _in_a_process(group: str, base: Path, *, quick: bool) -> Part | None:

@@ -1,4 +1,4 @@
-"""The peers: dlt and sqlite-utils in an environment of their own, and the sqlite3 shell. What is not there is left out, and said so."""
+"""The peers: dlt, sqlite-utils and asyncssh in an environment of their own, and the sqlite3 shell. What is not there is left out, and said so."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def prepare() -> str | None:
         if done.returncode:
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason was given"]
-            return f"dlt and sqlite-utils could not be installed ({last[0][:200]}); their rows are left out."
+            return f"dlt, sqlite-utils and asyncssh could not be installed ({last[0][:200]}); their rows are left out."
     stamp.write_text(wanted, encoding="utf-8")
     return None
 

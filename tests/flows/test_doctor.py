@@ -239,7 +239,7 @@ def test_who_holds_the_lock_is_read_and_never_taken(tmp_path: Path) -> None:
     }
     for line, (held, pid, here) in lines.items():
         table_of.write_text(f"{line}\n")
-        one = holder.holder_of(tmp_path, table_of)
+        one = holder.holder_of(tmp_path, locks=table_of)
         assert (one.held, one.pid, one.here) == (held, pid, here), line
 
 
@@ -601,3 +601,15 @@ def test_heartbeats_say_more_than_the_last_batches(pair: Network) -> None:
     assert clocks.skews(heard("09:00:00", "vendas.v1")) == []  # it may have lain on a stick all day
     pair.turn("caixa-01", "matriz")
     assert [one.peer for one in newest(pair.root / "matriz" / "filesync.db").heard] == ["caixa-01"]
+
+
+def test_a_check_that_fails_by_our_own_mistake_ends_nothing(
+    pair: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistake(_: Path) -> Newest:
+        raise KeyError("fs_something")
+
+    monkeypatch.setattr("filesync.doctor.examination.newest", mistake)
+    report = examine(pair.root / "caixa-01", clock=later)
+    assert "the check itself failed: KeyError" in found(report, "ledger").seen
+    assert found(report, "writing there", "matriz").outcome is Outcome.OK

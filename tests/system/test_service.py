@@ -33,7 +33,7 @@ from filesync.service.quoting import (
 from filesync.service.rendering import Service, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SERVICE = Service(
     "caixa-01", PurePosixPath("/srv/filesync/caixa-01"), PurePosixPath("/opt/filesync/bin/filesync")
@@ -76,14 +76,17 @@ def test_windows_quoting(words: tuple[str, ...], line: str) -> None:
     assert windows_arguments(*words) == line
 
 
-def test_what_cannot_be_written_is_refused() -> None:
-    for attempt in (
-        lambda: systemd_word("/srv/a\nExecStart=/bin/sh"), lambda: systemd_path("/srv/a\nb"), lambda: systemd_path("/srv/\"it's"),
-        *(lambda sign=sign: systemd_program(f"/opt/{sign}x/filesync") for sign in "$\"'\\"), lambda: windows_path(r"C:\100%\x"), lambda: windows_arguments("%TEMP%"), lambda: xml_text(""),
-    ):  # fmt: skip
-        with pytest.raises(ConfigError) as caught:
-            attempt()
-        assert caught.value.code == "service-path"
+@pytest.mark.parametrize(
+    ("quote", "text"),
+    [
+        (systemd_word, "/srv/a\nExecStart=/bin/sh"), (systemd_path, "/srv/a\nb"), (systemd_path, "/srv/\"it's"), (windows_path, "C:\\100%\\x"),
+        (windows_arguments, "%TEMP%"), (xml_text, ""), *((systemd_program, f"/opt/{sign}/filesync") for sign in "$\"'\\"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_refused(quote: Callable[[str], str], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        quote(text)
+    assert caught.value.code == "service-path"
 
 
 # ------------------------------------------------------------------------------------------------ systemd

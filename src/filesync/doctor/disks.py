@@ -69,15 +69,15 @@ def _windows_disk(path: Path) -> Disk:
     return Disk("network drive" if kind == _DRIVE_REMOTE else "", anchor, remote=kind == _DRIVE_REMOTE)
 
 
-def free_space(check: str, folder: Path, about: str = "") -> Finding:
-    """Whether what arrives has room."""
+def free_space(check: str, folder: Path, about: str = "", least_bytes: int = FREE_BYTES_FAILED) -> Finding:
+    """Whether what arrives has room: a failure below `least_bytes`."""
     try:
         usage = bounded(lambda: shutil.disk_usage(folder), ANSWER_S, str(folder))
         files = bounded(lambda: _free_files(folder), ANSWER_S, str(folder))
     except (OSError, TransportError) as error:
         return failed(check, f"{folder} cannot be asked: {error}", "Check that the disk is there.", about)
     seen = f"{say_bytes(usage.free)} of {say_bytes(usage.total)} free where {folder} lies"
-    if usage.free < FREE_BYTES_FAILED:
+    if usage.free < least_bytes:
         return failed(
             check,
             seen,
@@ -85,7 +85,9 @@ def free_space(check: str, folder: Path, about: str = "") -> Finding:
             about,
             free_bytes=usage.free,
         )
-    if usage.free < FREE_BYTES_WARNING or (files is not None and files < FREE_FILES_WARNING):
+    if usage.free < max(FREE_BYTES_WARNING, 2 * least_bytes) or (
+        files is not None and files < FREE_FILES_WARNING
+    ):
         few = f", and room for {files} more files" if files is not None and files < FREE_FILES_WARNING else ""
         return warning(
             check,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,13 +64,14 @@ def _steps(
 ) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
     peers = [] if settings is None else [only] if only is not None else list(settings.peers)
     yield "folders", lambda: site.folders(root, peers)
-    yield "free space", lambda: iter([site.space(root)])
+    yield "free space", lambda: iter([site.space(root, settings)])
     yield "same filesystem", lambda: iter([site.partials(root, peers)])
     yield "keys", lambda: site.keys(root, settings)
     yield "lock", lambda: iter([site.lock(root)])
     yield "database", lambda: site.database(root, settings)
-    told = _newest(root)
-    yield "clock", lambda: clocks.clock(root, clock(), told)
+    told: list[Newest] = []
+    yield "ledger", lambda: _read(root / "filesync.db", told)
+    yield "clock", lambda: clocks.clock(root, clock(), told[0] if told else None)
     yield "antivirus", lambda: iter([machine.antivirus(root)])
     yield "watcher events", lambda: machine.events(root)
     if settings is None:
@@ -80,15 +82,16 @@ def _steps(
         yield f"contracts of {name}", partial(_versions, root, told, name)
 
 
-def _versions(root: Path, told: Newest | None, name: str) -> Iterator[Finding]:
-    yield from agreement.versions(site_contracts(root), told, name)
+def _versions(root: Path, told: list[Newest], name: str) -> Iterator[Finding]:
+    yield from agreement.versions(site_contracts(root), told[0] if told else None, name)
 
 
-def _newest(root: Path) -> Newest | None:
-    try:
-        return newest(root / "filesync.db") if (root / "filesync.db").is_file() else None
-    except FilesyncError:
-        return None  # `database` says what is wrong with it
+def _read(path: Path, told: list[Newest]) -> Iterator[Finding]:
+    """The ledger's newest entries. What is wrong with a file that cannot be opened at all, `database` says."""
+    with suppress(FilesyncError):
+        if path.is_file():
+            told.append(newest(path))
+    yield from ()
 
 
 def _guarded(step: str, walk: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -100,4 +103,13 @@ def _guarded(step: str, walk: Callable[[], Iterator[Finding]]) -> list[Finding]:
         found.append(Finding(step, Outcome.FAILED, error.message, code=error.code))
     except OSError as error:
         found.append(failed(step, f"could not be examined: {error}", "Look at that place by hand."))
+    except Exception as error:  # a diagnosis that ends half-way helps nobody; it is said, and as a failure
+        what = f"{type(error).__name__}: {error}"
+        found.append(
+            failed(
+                step,
+                f"the check itself failed: {what}",
+                "A mistake in filesync: please report this line. The other checks stand.",
+            )
+        )
     return found

@@ -24,9 +24,9 @@ class Holder:
     here: bool = True
 
 
-def holder_of(root: Path, locks: Path = Path("/proc/locks")) -> Holder:
-    """The holder of the lock of the site in `root`."""
-    path = root / LOCK_NAME
+def holder_of(root: Path, name: Path | str = LOCK_NAME, locks: Path = Path("/proc/locks")) -> Holder:
+    """The holder of the lock `name` of the site in `root`."""
+    path = root / name
     try:
         found = path.stat()
     except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filesync import config
@@ -21,7 +22,6 @@ from filesync.writers.durable import fsync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from filesync.config import Settings
 
@@ -115,9 +115,11 @@ def _written(folder: Path, name: str) -> Finding:
     )
 
 
-def space(root: Path) -> Finding:
-    """Room for what arrives. A full disk stops everything, and loses nothing."""
-    return free_space("free space", root)
+def space(root: Path, settings: Settings | None) -> Finding:
+    """Room for what arrives. With less than the configured least nothing is fetched; nothing is lost by it."""
+    if settings is None:
+        return free_space("free space", root)
+    return free_space("free space", root, least_bytes=settings.limits.disk_free_min_mib << 20)
 
 
 def partials(root: Path, peers: Iterable[str]) -> Finding:
@@ -219,15 +221,17 @@ def _readable_by_others(path: Path) -> str | None:
 
 
 def lock(root: Path) -> Finding:
-    """Who works in the site's folder now. That somebody does is no fault; the doctor needs no lock."""
+    """Who works in the site's folder now, and whether it runs by itself. That somebody does is no fault; the doctor needs no lock."""
+    daemon = holder_of(root, Path("run") / "daemon.lock")
+    by_itself = f"; filesync run is at work (process {daemon.pid or 'unknown'})" if daemon.held else ""
     holder = holder_of(root)
     if not holder.held:
-        return ok("lock", "no other filesync works in this folder at the moment")
+        return ok("lock", f"nobody works in this folder at the moment{by_itself}")
     who = f"process {holder.pid}" if holder.pid else "a process"
     if holder.program:
         who += f" ({holder.program})"
     if holder.here:
-        return ok("lock", f"{who} works in this folder at the moment")
+        return ok("lock", f"{who} works in this folder at the moment{by_itself}")
     return warning(
         "lock",
         f"{who}, perhaps on another computer, works in this folder at the moment",

@@ -111,6 +111,11 @@ def test_products_are_exact(first: Decimal, second: Decimal) -> None:
     assert found == int((first * second * 100).quantize(Decimal(1), ROUND_HALF_EVEN))
 
 
+def test_a_long_decimal_keeps_every_digit_as_text() -> None:
+    long = Decimal("1234567890123456789012345678901234.50")
+    assert texts(pa.array([long], pa.decimal128(38, 2)), Forms()).values.to_pylist() == [str(long)[:-1]]
+
+
 def test_typed_columns() -> None:
     def read(values: pa.Array, *, rounding: str | None = None, scale: int = 100) -> list[Any]:
         return outcome(integers(decimals(values, BRAZIL, floats=rounding is not None), scale, rounding))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -26,6 +26,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+#: decimal256 holds 76 digits.
+_WIDEST: Final = Context(prec=76)
 
 DECIMAL: Final = pa.decimal256(
     32, 12
@@ -133,8 +136,8 @@ def texts(values: pa.Array, forms: Forms) -> Parsed:
         return Parsed(pc.if_else(values, "true", "false"))
     if pa.types.is_decimal(kind):
         # Not Arrow's own cast, which writes 1E-7; and without trailing zeros, which depend on the other rows'
-        # decimals.
-        plain = [format(value.normalize(), "f").replace(".", forms.decimal) for value in values.to_pylist()]
+        # decimals. In a context wide enough: Decimal's own rounds beyond 28 digits and says nothing.
+        plain = [format(value.normalize(_WIDEST), "f").replace(".", forms.decimal) for value in values.to_pylist()]
         return Parsed(pa.array(plain, pa.string()))
     if pa.types.is_date64(kind):
         return Parsed(values.cast(pa.date32()).cast(pa.string()))

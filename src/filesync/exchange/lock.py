@@ -43,7 +43,8 @@ class SiteLock:
         except Timeout:
             raise ConfigError(self._busy_code, self._busy()) from None
         try:
-            if self._lock.lock_counter == 1:
+            if self._lock.lock_counter == 1 and self.holder() != os.getpid():
+                # Not at every turn: some filesystems write a file that is replaced in place to the disk at once.
                 self._note.write_text(f"{os.getpid()}\n", encoding="ascii")
             yield
         finally:

@@ -6,6 +6,7 @@ The faults come from tests/servers/proxy.py, by connection number and byte count
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from proxy import Ending, Fault, Proxy, always, first, flapping
 
 from filesync.errors import TransportError
+from filesync.transports.dialing import dial
 from filesync.transports.hostkeys import fetch_host_key
 from filesync.transports.limits import Watchdog
 from filesync.transports.sftp import UNDER_WAY_BYTES, WHOLE_BYTES, SftpTransport
@@ -256,3 +258,22 @@ def test_a_watchdog_that_is_not_needed_does_not_bite() -> None:
     dog.close()
     assert dog.expired is None
     assert cuts == []
+
+
+def test_a_name_that_nobody_looks_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that does not answer has no timeout of ours; what it brings too late is closed again."""
+    answer = threading.Event()
+    late = socket.socket()
+
+    def slow(*_: Any, **__: Any) -> socket.socket:
+        answer.wait(10)
+        return late
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    said = bounded(lambda: dial("matriz.example", 22, 0.1, "matriz"), 5)
+    assert said == "unreachable: matriz: an SSH server was expected, got no connection: no answer after 0.1 s"
+    answer.set()
+    for thread in threading.enumerate():
+        if thread.name == "filesync-dial":
+            thread.join(5)
+    assert late.fileno() == -1

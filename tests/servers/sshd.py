@@ -15,11 +15,13 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from filesync.errors import TransportError
 from filesync.transports.link import SftpLink
+from filesync.transports.sftp import SftpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,13 +103,18 @@ def find() -> str | None:
     )
 
 
+def do_without(why: str) -> NoReturn:
+    """Skips what needs a server; in CI nothing is skipped in silence."""
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 def start(folder: Path) -> Sshd:
     """Makes the keys and the configuration, starts the server and returns when it listens."""
     program = find()
     if program is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+        do_without(MISSING)
     for name in ("host_key", "client_key"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / name], check=True
@@ -161,5 +168,15 @@ def _drain(server: Sshd) -> None:
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """The worker's OpenSSH server."""
     server = start(tmp_path_factory.mktemp("sshd"))
+    try:
+        with SftpTransport(server.link(server.folder)) as road:
+            road.list("nothing")
+    except TransportError as error:
+        stop(server)
+        if not any("account is locked" in line for line in server.log):
+            raise
+        do_without(
+            f"sshd lets no locked account in, and {getpass.getuser()} is one (usermod -p '*' would do): {error}"
+        )
     yield server
     stop(server)

@@ -22,6 +22,7 @@ import paramiko
 
 from filesync.errors import TransportError
 from filesync.transports import hostkeys, wire
+from filesync.transports.dialing import dial
 from filesync.transports.limits import Watchdog
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Session:
     def __init__(self, channel: Any, wake: Wake, touch: Callable[[], None]) -> None:
         self._channel = channel
         self._touch = touch
+        self._send_bytes = max(
+            1024, channel.out_max_packet_size - 64
+        )  # what the library puts into one packet
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._number = 0
@@ -122,9 +126,9 @@ class Session:
     def _send(self, data: bytes) -> None:
         try:
             with memoryview(data) as view:
-                for at in range(0, len(view), SSH_PACKET_BYTES):
+                for at in range(0, len(view), self._send_bytes):
                     # bytes: the library would copy all that is left again for every packet.
-                    self._channel.sendall(bytes(view[at : at + SSH_PACKET_BYTES]))
+                    self._channel.sendall(bytes(view[at : at + self._send_bytes]))
                     self._touch()  # the server made room: on a slow line that is all we see of it for minutes
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise _interrupted(error) from error
@@ -156,8 +160,10 @@ class Connection:
         self._socket: socket.socket | None = None
         self._client = paramiko.SSHClient()
         self.watchdog = Watchdog(self._cut)
+        identity = self._identity()
+        self._socket = dial(link.host, link.port, link.connect_s, link.place)
         with self.road(link.connect_s, link.connect_s):
-            self._connect()
+            self._connect(identity)
             if not self.more_sessions(1):
                 raise TransportError(
                     "incompatible", f"{link.place}: a channel was expected behind the login, got none"
@@ -208,17 +214,9 @@ class Connection:
         if (transport := self._client.get_transport()) is not None:
             transport.close()
 
-    def _connect(self) -> None:
+    def _connect(self, identity: paramiko.PKey) -> None:
         link = self.link
-        identity = self._identity()
-        try:
-            self._socket = socket.create_connection((link.host, link.port), timeout=link.connect_s)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise TransportError(
-                "unreachable", f"{link.place}: an SSH server was expected, got no connection: {error}"
-            ) from error
-        self._client._host_keys = hostkeys.load(link.known_hosts)  # noqa: SLF001  # its own loader reads files only, and trips on bad lines
+        hostkeys.load(link.known_hosts, self._client.get_host_keys())
         self._client.set_missing_host_key_policy(hostkeys.Refuse(link.known_hosts))
         try:
             self._client.connect(
@@ -281,21 +279,29 @@ class Connection:
         try:
             if transport is None:
                 raise EOFError("the connection is closed")
-            channel = transport.open_session(WINDOW_BYTES, SSH_PACKET_BYTES, timeout=self.link.connect_s)
+            try:
+                channel = transport.open_session(WINDOW_BYTES, SSH_PACKET_BYTES, timeout=self.link.connect_s)
+            except (
+                paramiko.SSHException
+            ):  # of two refusals at once the library keeps one, and calls the other a failure
+                if transport.is_active():
+                    return None
+                raise
             channel.settimeout(self.link.connect_s)
-            channel.invoke_subsystem("sftp")
-        except paramiko.ChannelException:
-            return None
+            try:
+                channel.invoke_subsystem("sftp")
+            except paramiko.SSHException as error:
+                if transport.is_active():
+                    raise TransportError(
+                        "incompatible",
+                        f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
+                    ) from error
+                raise
         except (
             OSError,
             EOFError,
             paramiko.SSHException,
         ) as error:  # also the library's own, when the watchdog cut
-            if transport is not None and transport.is_active() and isinstance(error, paramiko.SSHException):
-                raise TransportError(
-                    "incompatible",
-                    f"{self.link.place}: an SFTP service was expected behind the login, got {error}",
-                ) from error
             raise _interrupted(error) from error
         session = Session(channel, self.wake, self.watchdog.touch)
         channel.settimeout(None)  # from here on the watchdog bounds everything

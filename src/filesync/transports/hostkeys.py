@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import paramiko
 
 from filesync.errors import TransportError
+from filesync.transports.dialing import dial
 from filesync.transports.limits import Watchdog
 from filesync.transports.link import PORT, host_name
 from filesync.writers import durable
@@ -59,13 +59,12 @@ def changed(host: str, port: int, expected: paramiko.PKey, got: paramiko.PKey, f
     )
 
 
-def load(known_hosts: Path) -> paramiko.HostKeys:
-    """The confirmed keys; none where the file does not exist yet. Lines that are no key are left out: they confirm nothing."""
-    keys = paramiko.HostKeys()
+def load(known_hosts: Path, keys: paramiko.HostKeys) -> None:
+    """Adds the confirmed keys; none where the file does not exist yet. Lines that are no key are left out: they confirm nothing."""
     try:
         lines = known_hosts.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
-        return keys
+        return
     except OSError as error:
         raise TransportError("host-key-unknown", f"{known_hosts} cannot be read: {error}") from error
     for line in lines:
@@ -81,7 +80,6 @@ def load(known_hosts: Path) -> paramiko.HostKeys:
         if entry is not None and entry.key is not None:
             for name in entry.hostnames:
                 keys.add(name, entry.key.get_name(), entry.key)
-    return keys
 
 
 def fetch_host_key(host: str, port: int = PORT, *, timeout_s: float = 20.0) -> HostKey:
@@ -90,12 +88,7 @@ def fetch_host_key(host: str, port: int = PORT, *, timeout_s: float = 20.0) -> H
     Raises TransportError("unreachable" | "incompatible" | "timeout").
     """
     where = host_name(host, port)
-    try:
-        sock = socket.create_connection((host, port), timeout=timeout_s)
-    except OSError as error:
-        raise TransportError(
-            "unreachable", f"{where}: an SSH server was expected, got no connection: {error}"
-        ) from error
+    sock = dial(host, port, timeout_s, where)
     transport: paramiko.Transport | None = None
 
     def cut() -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: How often a held lock is asked for: a daemon that was woken by a command waits for that command, and no longer.
+POLL_S = 0.01
+
 BUSY = "busy: {who} works in {folder} (it holds {name}); try again when it is done"
 
 
@@ -39,7 +42,7 @@ class SiteLock:
         """Raises ConfigError naming the holder."""
         self._path.parent.mkdir(exist_ok=True)
         try:
-            self._lock.acquire(timeout=self._patience_s)
+            self._lock.acquire(timeout=self._patience_s, poll_interval=POLL_S)
         except Timeout:
             raise ConfigError(self._busy_code, self._busy()) from None
         try:

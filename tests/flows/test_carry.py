@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from network import Network, rows, sales, table
+from network import Network, cargo_in, rows, sales, table
 from test_power_cut import Power, PowerCutError, power
 
 from filesync.errors import ConfigError, TransportError
@@ -81,9 +81,7 @@ def test_a_stick_takes_a_day_there_and_brings_the_receipt_back(apart: Network, s
     sealed = seal(apart)
     out = apart["posto-centro"].carry_out(stick)
     assert (out.moved["matriz"].batches, out.moved["matriz"].files, out.interrupted) == (1, 2, None)
-    assert out.moved["matriz"].bytes == sum(
-        path.stat().st_size for path in mailbox(stick).iterdir() if path.is_file()
-    )
+    assert out.moved["matriz"].bytes == sum(path.stat().st_size for path in cargo_in(mailbox(stick)))
     assert batches(mailbox(stick)) == batches(apart.root / "posto-centro" / "outbox" / "matriz"), (
         "the outbox keeps its files until the receipt"
     )

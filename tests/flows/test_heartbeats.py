@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -255,6 +256,19 @@ def test_one_of_the_future_waits_and_is_overwritten(pair: Network) -> None:
     assert path.exists()
     pair.turn("caixa-01", "matriz")
     assert not path.exists()
+    assert state(pair, "matriz", "caixa-01").last_contact
+
+
+def test_a_full_disk_keeps_no_batch_back(pair: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair["caixa-01"].seal("vendas", table(sales()))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("filesync.exchange.heartbeats.durable.publish", full)
+        assert pair["caixa-01"].turn().exchange.shipped == {"matriz": 2}
+    pair.turn("caixa-01", "matriz")
     assert state(pair, "matriz", "caixa-01").last_contact
 
 

@@ -86,7 +86,12 @@ def beat(ctx: Context, only: str | None = None) -> None:
             continue
         free_bytes = _free_bytes(ctx) if free_bytes is None else free_bytes
         signed = {**made.to_signed(), "free_bytes": free_bytes}
-        durable.publish(ctx.folders.outbox(peer), heartbeat_name(ctx.me), encode(signed, ctx.settings.key))
+        try:
+            durable.publish(
+                ctx.folders.outbox(peer), heartbeat_name(ctx.me), encode(signed, ctx.settings.key)
+            )
+        except OSError:
+            continue  # a full disk must not keep back the batches whose leaving makes room; the next turn tells it
         # Afterwards: a crash between the two tells the same news once more, under the same counter.
         ctx.store.record_told(peer, made.counter, digest, made.clock)
 

@@ -148,6 +148,12 @@ def test_a_folder_that_may_not_be_written_is_named(pair: Network) -> None:
     assert found(report, "writing into inbox/").outcome is Outcome.FAILED
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can be root")
+def test_root_is_told_that_it_sees_too_little(pair: Network) -> None:
+    os.chown(pair.root / "caixa-01", 65534, 65534)
+    assert found(examine(pair.root / "caixa-01", clock=later), "account").outcome is Outcome.WARNING
+
+
 def test_a_full_disk_is_said_in_two_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for free, outcome in (
         (100_000_000, Outcome.FAILED),

@@ -363,6 +363,18 @@ def test_print_shows_the_files_and_changes_nothing(tmp_path: Path) -> None:
 
 
 @POSIX
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="the system's units are root's")
+def test_a_tills_own_database_may_be_read_in_wal_mode(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    with (shop.caixa / "filesync.toml").open("a") as file:
+        file.write(
+            '[datasets.vendas.source]\nkind = "sql"\ndatabase = "../the till/till.db"\nqueries = { vendas = "select 1" }\n'
+        )
+    said = shop.at_caixa("service", "install", "--print").out
+    assert f'"-{tmp_path / "the till"}"' in said
+
+
+@POSIX
 def test_without_systemd_it_says_exactly_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_shop(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

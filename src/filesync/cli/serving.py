@@ -121,6 +121,13 @@ def _service(
         for peer in settings.peers.values()
         if peer.link is not None and not peer.link.startswith("sftp:")
     ]
+    # A reader of a SQLite database in WAL mode writes its -shm file beside it.
+    databases = [
+        Path(os.path.normpath(root / source.database)).parent
+        for source in settings.sources.values()
+        if source.database is not None and "://" not in source.database
+    ]
+    writable = [path for path in dict.fromkeys([*links, *databases]) if not path.is_relative_to(root)]
     return Service(
         settings.site,
         root,
@@ -129,7 +136,7 @@ def _service(
         user,
         owner,
         group,
-        tuple(dict.fromkeys(links)),
+        tuple(writable),
         every_min,
     )
 

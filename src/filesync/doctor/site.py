@@ -65,8 +65,22 @@ def folders(root: Path, peers: Iterable[str]) -> Iterator[Finding]:
         )
     else:
         yield ok("folders", f"all folders in {root} are there, and this account ({_account()}) may use them")
+    yield from _as_whom(root)
     for name in ("inbox", "outbox"):
         yield _written(root / name, name)
+
+
+def _as_whom(root: Path) -> Iterator[Finding]:
+    """Root may do everything: what root finds says little about the account that runs the site."""
+    if os.name == "nt" or os.geteuid() != 0:
+        return
+    owner = root.stat().st_uid
+    if owner != 0:
+        yield warning(
+            "account",
+            f"the site belongs to user {owner}, and the doctor was called by root, who may do everything",
+            "Call it as the account that runs the site: sudo -u ACCOUNT filesync doctor",
+        )
 
 
 def _unusable(folder: Path) -> str | None:

@@ -88,6 +88,8 @@ ADVICE: dict[str, Advice] = {
     "source-locked": Advice("another program is using the file", "Nothing to do: the next turn reads it. If it lasts, close the program that holds it."),
     "source-changing": Advice("the file is still being written", "Nothing to do: the next turn reads it."),
     "source-busy": Advice("the database is busy", "Nothing to do: the next turn asks it again."),
+    "source-address": Advice(None, "Correct `database` in filesync.toml; signs like @ / % in a password are written as %40 %2F %25. docs/sources.md shows the forms."),
+    "source-refused": Advice(None, "Check the account, its password (best kept in ~/.pgpass) and the database's name with whoever looks after that server."),
     "source-query": Advice(None, "Correct the query in filesync.toml, or the database's name."),
     "driver-missing": Advice(None, "Install it on this computer, then run the command again."),
     "line-malformed": Advice("a line that cannot be read", _CORRECT),

@@ -101,42 +101,31 @@ def note(
         audit(ctx, peer, name, problem)
 
 
-def resolve_note(ctx: Context, peer: str, name: str) -> None:
-    """Take back a `note` whose cause is gone."""
+def resolve_note(ctx: Context, peer: str, name: str, code: str | None = None) -> None:
+    """Take back a `note` whose cause is gone; with `code`, only a case of that code."""
     folder = ctx.folders.quarantine(peer)
-    if (folder / (name + SUFFIX)).exists():
+    path = folder / (name + SUFFIX)
+    if path.exists() and (code is None or _read(path).code == code):
         durable.remove_many([folder / (name + ROWS_SUFFIX), folder / (name + SUFFIX)])
 
 
 def cases(ctx: Context) -> list[Case]:
     """Everything in quarantine, by peer and name."""
-    found = []
     top = ctx.folders.root / "quarantine"
-    for path in sorted(top.glob(f"*/*{SUFFIX}")):
-        try:
-            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            found.append(
-                Case(
-                    path.parent.name, path.name.removesuffix(SUFFIX), raw["code"], raw["message"], raw["at"], raw["times"],
-                    tuple(raw["files"]), tuple(Problem(**p) for p in raw["problems"]), raw["retryable"],
-                )
-            )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            message = f"the reason file cannot be read ({err}); the set-aside file is untouched"
-            found.append(
-                Case(
-                    path.parent.name,
-                    path.name.removesuffix(SUFFIX),
-                    "problem-unreadable",
-                    message,
-                    "",
-                    1,
-                    (),
-                    (),
-                    retryable=False,
-                )
-            )
-    return found
+    return [_read(path) for path in sorted(top.glob(f"*/*{SUFFIX}"))]
+
+
+def _read(path: Path) -> Case:
+    name = path.name.removesuffix(SUFFIX)
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Case(
+            path.parent.name, name, raw["code"], raw["message"], raw["at"], raw["times"],
+            tuple(raw["files"]), tuple(Problem(**p) for p in raw["problems"]), raw["retryable"],
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        message = f"the reason file cannot be read ({err}); the set-aside file is untouched"
+        return Case(path.parent.name, name, "problem-unreadable", message, "", 1, (), (), retryable=False)
 
 
 def find(ctx: Context, name: str) -> Case:

@@ -112,7 +112,15 @@ def place_of(ctx: Context, name: str) -> str:
 
 def _open_link(ctx: Context, peer: Peer) -> Transport:
     sftp = peer.sftp(ctx.folders.root)
-    return FolderTransport(ctx.folders.root / (peer.link or "")) if sftp is None else _sftp(sftp)
+    if sftp is not None:
+        return _sftp(sftp)
+    root = ctx.folders.root / (peer.link or "")
+    if not peer.relay and root.is_dir() and not any((root / top).is_dir() for top in ("inbox", "outbox")):
+        # What is put into a mount point without its share lies below the share, unseen, for ever.
+        raise TransportError(
+            "unreachable", f"a site's inbox/ and outbox/ were expected in {root}, got neither (not mounted?)"
+        )
+    return FolderTransport(root)
 
 
 def _sftp(link: SftpLink) -> Transport:

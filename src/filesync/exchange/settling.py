@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from filesync.exchange.context import Context
     from filesync.stores.values import OutgoingState
 
+#: A batch that waits for its receipt, and whose payload lies nowhere any more.
+_LOST = "payload-lost"
+
 
 def settle_all(ctx: Context, report: ImportReport) -> None:
     """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
@@ -89,6 +92,8 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
             for name, _, _ in fitting
         ]
     )
+    for name, _, _ in fitting:  # it had arrived before it was lost here
+        quarantine.resolve_note(ctx, listing.peer, name.batch.stem, _LOST)
     _tidy_outbox(ctx, listing.peer)
 
 
@@ -118,6 +123,8 @@ def _ours(peer: str, name: FileName, receipt: Receipt, state: OutgoingState | No
 
 def sweep(ctx: Context) -> None:
     """Finish whatever a crash left undone here: half-written files, unpublished manifests, answered batches still in an outbox."""
+    for folder in ctx.folders.all():  # a person may have tidied up
+        folder.mkdir(exist_ok=True)
     for top in ("outbox", "inbox", "quarantine", "archive"):
         durable.clean_partial(ctx.folders.root / top / "-")
     opened = ctx.store.outgoing_open()
@@ -151,10 +158,11 @@ def _restore_payload(ctx: Context, recipient: str, manifest: Manifest, present: 
         copy = other / manifest.payload_file
         if copy.exists():
             durable.link(copy, ctx.folders.outbox(recipient), manifest.payload_file)
+            quarantine.resolve_note(ctx, recipient, manifest.name.stem, _LOST)
             return
     name = manifest.name.stem
     problem = Problem(
-        "payload-lost",
+        _LOST,
         f"{name}: its payload is in no outbox and not in the archive; restore it from a backup, or export again",
     )
     quarantine.note(ctx, recipient, name, problem)

@@ -20,6 +20,7 @@ from filesync.stores.values import Direction
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
 
     from filesync.config import Peer
     from filesync.exchange.context import Context
@@ -114,12 +115,8 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
                 delivery.sealed_at, delivery.shipped_at, waits, delivery.carried_at,
             )
         )  # fmt: skip
-    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
-        for entry in (
-            sorted(os.scandir(folder), key=lambda e: e.name)
-            if folder.is_dir() and not folder.name.startswith(".")
-            else ()
-        ):
+    for folder in _folders(ctx.folders.root / "outbox"):
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
             parsed = parse_file_name(entry.name)
             if parsed is not None and parsed.kind is FileKind.RECEIPT:
                 waits = _waits(ctx.settings.peers.get(folder.name), folder.name)
@@ -242,13 +239,17 @@ def _warnings(ctx: Context) -> list[str]:
         if peer not in ctx.settings.pinned
     ]
     for name in ("inbox", "outbox"):
-        top = ctx.folders.root / name
-        unknown = [
-            p.name
-            for p in top.iterdir()
-            if p.is_dir() and not p.name.startswith(".") and p.name not in ctx.settings.peers
-        ]
         found += [
-            f"{name}/{folder}/ belongs to no configured peer and is not read" for folder in sorted(unknown)
+            f"{name}/{folder.name}/ belongs to no configured peer and is not read"
+            for folder in _folders(ctx.folders.root / name)
+            if folder.name not in ctx.settings.peers
         ]
     return found
+
+
+def _folders(top: Path) -> list[Path]:
+    """The peers' folders in an inbox or outbox; where a person deleted it, the next turn makes it again."""
+    try:
+        return sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []

@@ -13,6 +13,7 @@ What is not here: any statement of its own but pragmas (queries.sql, schema.sql,
 from __future__ import annotations
 
 import re
+import shutil
 from collections import OrderedDict
 from contextlib import contextmanager
 from importlib import resources
@@ -212,6 +213,8 @@ class Database:
         text = str(err)
         for words, code in _ROAD.items():
             if words in text:
+                if code == "disk-failed" and _no_room(self.path):
+                    raise TransportError("disk-full", f"{self.path}: {words}, for the disk is full") from err
                 raise TransportError(code, f"{self.path}: {words}") from err
         for words, (code, advice) in _PERSON.items():
             if words in text:
@@ -219,6 +222,14 @@ class Database:
                     code, f"{self.path}: expected a usable database, got: {words}; {advice}"
                 ) from err
         raise err
+
+
+def _no_room(path: Path) -> bool:
+    """SQLite calls it an I/O error when the disk has no room for its shared memory, which is this large (wal.c: WALINDEX_PGSZ)."""
+    try:
+        return shutil.disk_usage(path.parent).free < 32 << 10
+    except OSError:
+        return False
 
 
 def columns(names: Iterable[str], rows: Sequence[Sequence[object]]) -> pa.RecordBatch:

@@ -302,10 +302,14 @@ class Proxy:
                 sock.close()
 
     def _next_due(self) -> float | None:
-        now = time.monotonic()
+        """Until when nothing is due. What is due and cannot be sent waits for room instead (`_want`)."""
         due = [
-            flow.held[0][0]
-            for pair, flow, _ in self._pairs.values()
-            if flow.held and pair.fault.delay_s and flow.held[0][0] > now
+            out.held[0][0]
+            for sock, (pair, _, out) in self._pairs.items()
+            if out.held and pair.fault.delay_s and not self._waits_for_room(sock)
         ]
-        return max(0.0, min(due) - now) if due else None
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _waits_for_room(self, sock: socket.socket) -> bool:
+        key = self._selector.get_map().get(sock)
+        return key is not None and bool(key.events & selectors.EVENT_WRITE)

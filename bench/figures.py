@@ -21,14 +21,14 @@ class Sizes:
     growth: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
     sftp_bytes: int = 512 << 20
     sftp_files: int = 2_000
-    sftp_files_few: int = 150  # for those who wait for every answer on a long line
+    sftp_files_few: int = 60  # for those who wait for every answer on a long line
     road_rounds: int = 3
     drops: int = 200
 
 
 QUICK = Sizes(
     rows=100_000, large_rows=1_000_000, batches=1_000, sample=4_000, rounds=3, update_rounds=3, many_rounds=3,
-    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=40, road_rounds=3, drops=100,
+    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=20, road_rounds=3, drops=100,
 )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_the_setting() -> None:
         "when a file is taken does not change what its rows become"
     )
     for wrong in ("quiet", "quiet soon", "done", 5):
-        with pytest.raises(ConfigError, match="complete: .*expected"):
+        with pytest.raises(ConfigError, match=r"complete: .*expected"):
             SourceSettings.from_toml({**source, "complete": wrong})
     with pytest.raises(ConfigError, match="no such setting"):
         SourceSettings.from_toml(

@@ -238,8 +238,8 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
             screen.say(f"{peer}: nothing to send, nothing to fetch")
     for peer, why in report.unreachable.items():
         screen.say(f"{peer} could not be reached: {why}", "bold yellow")
-    if report.unreachable:
-        screen.say(f"  {advice.ADVICE['unreachable'].do}")
+        known = advice.of_code(report.codes.get(peer, "unreachable"))
+        screen.say(f"  {known.do or advice.ADVICE['unreachable'].do}")
     if report.disk_low:
         screen.say(f"The disk is nearly full: {report.disk_low}", "bold red")
         screen.say("  Free some space; fetching then goes on by itself.")

@@ -19,7 +19,7 @@ from filesync.cli.ending import Ending
 from filesync.cli.options import HERE, Json, Root, site_id
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
-from filesync.transports.link import SftpLink, host_name
+from filesync.transports.link import SftpLink
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -240,8 +240,7 @@ def peer_trust(
     from filesync.transports import hostkeys  # paramiko takes long to import
 
     shown = hostkeys.fetch_host_key(link.host, link.port)
-    held = hostkeys.load(link.known_hosts).lookup(host_name(link.host, link.port)) or {}
-    confirmed = {hostkeys.fingerprint(key) for key in held.values()}
+    confirmed = hostkeys.confirmed(link.known_hosts, link.host, link.port)
     if shown.fingerprint in confirmed:
         answer = "trusted already"
     elif fingerprint is not None and fingerprint != shown.fingerprint:

@@ -111,7 +111,7 @@ class ImportReport:
 
 @dataclass(slots=True)
 class ExchangeReport:
-    """Files moved over the links, per peer; `unreachable` maps a peer to why it could not be reached.
+    """Files moved over the links, per peer; `unreachable` maps a peer to why it could not be reached, `codes` to the code of that.
 
     `disk_low` says why nothing was fetched although the peers could be reached.
     """
@@ -119,6 +119,7 @@ class ExchangeReport:
     shipped: dict[str, int] = field(default_factory=dict)
     fetched: dict[str, int] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
     disk_low: str = ""
 
 

@@ -82,6 +82,7 @@ class Roads:
                     moved[name] = moved.get(name, 0) + count
                 except TransportError as err:
                     self._report.unreachable[name] = err.message
+                    self._report.codes[name] = err.code
                 except Exception as err:
                     if self._crashed is None:
                         raise

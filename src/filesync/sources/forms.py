@@ -137,7 +137,9 @@ def texts(values: pa.Array, forms: Forms) -> Parsed:
     if pa.types.is_decimal(kind):
         # Not Arrow's own cast, which writes 1E-7; and without trailing zeros, which depend on the other rows'
         # decimals. In a context wide enough: Decimal's own rounds beyond 28 digits and says nothing.
-        plain = [format(value.normalize(_WIDEST), "f").replace(".", forms.decimal) for value in values.to_pylist()]
+        plain = [
+            format(value.normalize(_WIDEST), "f").replace(".", forms.decimal) for value in values.to_pylist()
+        ]
         return Parsed(pa.array(plain, pa.string()))
     if pa.types.is_date64(kind):
         return Parsed(values.cast(pa.date32()).cast(pa.string()))

@@ -82,6 +82,14 @@ def load(known_hosts: Path, keys: paramiko.HostKeys) -> None:
                 keys.add(name, entry.key.get_name(), entry.key)
 
 
+def confirmed(known_hosts: Path, host: str, port: int = PORT) -> set[str]:
+    """Fingerprints of the keys that a person confirmed for this server."""
+    keys = paramiko.HostKeys()
+    load(known_hosts, keys)
+    held = keys.lookup(host_name(host, port)) or {}
+    return {fingerprint(key) for key in held.values()}
+
+
 def fetch_host_key(host: str, port: int = PORT, *, timeout_s: float = 20.0) -> HostKey:
     """The key that the server shows now: for a person to compare with what the server's owner says. Trusts nothing, logs in nowhere.
 

@@ -56,7 +56,7 @@ def test_only_one_day_and_as_json_lines(shop: Shop) -> None:
 def test_exchange_and_import_are_the_parts_of_a_turn(shop: Shop) -> None:
     shop.sell(3)
     assert shop.at_caixa("exchange", "--json").json == {
-        "shipped": {"matriz": 2}, "fetched": {"matriz": 0}, "unreachable": {}, "disk_low": "",
+        "shipped": {"matriz": 2}, "fetched": {"matriz": 0}, "unreachable": {}, "codes": {}, "disk_low": "",
     }  # fmt: skip
     assert shop.at_matriz("import", "--json").json["applied"][0]["verdict"] == "APPLIED"
     assert "1 file fetched" in shop.at_caixa("exchange", "--peer", "matriz").out

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -61,7 +62,7 @@ class FolderWatcher:
         self._look = look
         self._lock = threading.Lock()
         self._observer: Any = None
-        self._watched: dict[str, tuple[Any, tuple[int, int]]] = {}
+        self._watched: dict[str, tuple[Any, _Held]] = {}
         self.blind: dict[str, str] = {}  # place → why it is not watched
 
     def start(self) -> None:
@@ -69,7 +70,6 @@ class FolderWatcher:
         with self._lock:
             self._observer = Observer()
             self._observer.start()
-            self._watched = {}
             self._watch_all()
 
     def refresh(self) -> None:
@@ -81,7 +81,6 @@ class FolderWatcher:
                 self._end()
                 self._observer = Observer()
                 self._observer.start()
-                self._watched = {}
             self._watch_all()
 
     def stop(self) -> None:
@@ -102,14 +101,16 @@ class FolderWatcher:
     def _watch_all(self) -> None:
         for place in self._places:
             watched = self._watched.get(place.name)
+            held = None
             try:
-                found = place.folder.stat()
-                same = (found.st_dev, found.st_ino)
-                if watched is not None and watched[1] == same:
+                if watched is not None and watched[1].is_still(place.folder):
                     continue
                 if watched is not None:
-                    self._observer.unschedule(watched[0])
                     del self._watched[place.name]
+                    watched[1].let_go()
+                    with suppress(KeyError):  # watchdog may have noticed by itself that the folder went
+                        self._observer.unschedule(watched[0])
+                held = _Held(place.folder)
                 watch = self._observer.schedule(
                     _Bell(place, self._look), str(place.folder), recursive=True, event_filter=list(_WAKING)
                 )
@@ -119,8 +120,10 @@ class FolderWatcher:
                 KeyError,
             ) as err:  # no such folder, no more watches, a share that refuses
                 self.blind[place.name] = f"{place.folder}: {err}"
+                if held is not None:
+                    held.let_go()
             else:
-                self._watched[place.name] = (watch, same)
+                self._watched[place.name] = (watch, held)
                 self.blind.pop(place.name, None)
 
     def _dead(self) -> bool:
@@ -128,9 +131,32 @@ class FolderWatcher:
         return not self._observer.is_alive() or not all(emitter.is_alive() for emitter in emitters)
 
     def _end(self) -> None:
+        for _, held in self._watched.values():
+            held.let_go()
+        self._watched = {}
         if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
             self._observer.join(timeout=10)
+
+
+class _Held:
+    """Which folder is watched. It is held open where that is possible, for a filesystem gives the number of a removed folder to the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._handle = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
+        found = folder.stat() if self._handle is None else os.fstat(self._handle)
+        self._is = (found.st_dev, found.st_ino)
+
+    def is_still(self, folder: Path) -> bool:
+        """Whether the same folder lies there."""
+        found = folder.stat()
+        return self._is == (found.st_dev, found.st_ino)
+
+    def let_go(self) -> None:
+        """No longer watched."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 class _Bell(PatternMatchingEventHandler):

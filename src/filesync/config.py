@@ -82,7 +82,7 @@ class Limits(_Section):
         default=4 << 30, ge=4096, description="a batch that claims more is rejected"
     )
     chunk_documents: int = Field(default=65_536, ge=1, description="documents held in memory at a time")
-    group_batches_max: int = Field(default=500, ge=1, description="small batches that share one transaction")
+    group_batches_max: int = Field(default=2_000, ge=1, description="small batches that share one transaction")
     disk_free_min_mib: int = Field(
         default=256, ge=0, description="with less free space nothing is fetched until there is more"
     )
@@ -345,7 +345,7 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # chunk_documents = 65536
 # manifest_bytes_max = 1048576
 # payload_bytes_max = 4294967296
-# group_batches_max = 500
+# group_batches_max = 2000
 # disk_free_min_mib = 256          # with less free space nothing is fetched; it goes on by itself when there is more
 
 # When `filesync run` works, besides at once whenever something arrives or is dropped:

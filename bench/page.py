@@ -11,8 +11,10 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.figures import Part
+
 if TYPE_CHECKING:
-    from bench.figures import Line, Part, Point
+    from bench.figures import Line, Point
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -52,10 +54,15 @@ def _cells(line: Line) -> tuple[str, ...]:
     return (line.target, line.what, line.ours, line.beside, line.theirs, ratio, line.goal, verdict)
 
 
-def publish(part: Part, *, quick: bool, as_json: Path = RESULTS) -> str:
-    """Write the page's generated part, the plot and the JSON; the table as text. A quick run leaves the page as it is."""
-    data = {"machine": machine(), "quick": quick, **part.to_json()}
-    as_json.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def publish(part: Part, *, quick: bool, measured: set[str], as_json: Path = RESULTS) -> str:
+    """Write the page's generated part, the plot and the JSON; the table as text. A quick run leaves all of them as they are.
+
+    Of a run of some figures only theirs are replaced: a figure and what stands beside it are always of one run.
+    """
+    if not quick:
+        part = _with_the_others(part, measured, as_json)
+        data = {"machine": machine(), **part.to_json()}
+        as_json.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     text = table(part.lines)
     if not quick:
         if part.points:
@@ -67,6 +74,19 @@ def publish(part: Part, *, quick: bool, as_json: Path = RESULTS) -> str:
         before, _, rest = page.partition(START)
         PAGE.write_text(before + generated + rest.partition(END)[2], encoding="utf-8")
     return text
+
+
+def _with_the_others(part: Part, measured: set[str], as_json: Path) -> Part:
+    try:
+        earlier = Part.from_json(json.loads(as_json.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return part
+    lines = [*(line for line in earlier.lines if line.target not in measured), *part.lines]
+    return Part(
+        lines=sorted(lines, key=lambda line: int(line.target[1:])),
+        points=part.points or earlier.points,
+        notes=list(dict.fromkeys([*earlier.notes, *part.notes])),
+    )
 
 
 def plot(points: list[Point]) -> str:

@@ -456,3 +456,20 @@ def test_quarantine_retry_and_discard_are_recorded(arrived: tuple[Network, list[
     ]
     assert any(resolution == "retried" for resolution in resolutions)
     assert any("fell off the stick" in resolution for resolution in resolutions)
+
+
+def test_what_a_cut_off_sender_left_half_written_goes_when_its_batch_is_decided(
+    arrived: tuple[Network, list[SealedBatch]],
+) -> None:
+    net, sealed = arrived
+    partial = net.root / "matriz" / "inbox" / ".partial"
+    partial.mkdir(exist_ok=True)
+    decided = partial / f"caixa-01~{sealed[0].name}.manifest.json.put"
+    unknown = partial / f"caixa-01~{sealed[0].name.replace('.0000000001.', '.0000000009.')}.parquet.get"
+    for path in (decided, unknown):
+        path.write_bytes(b"half")
+    net["matriz"].import_()
+    assert decided.exists(), "not decided when the turn began: its sender may be writing it"
+    net["matriz"].import_()
+    assert not decided.exists()
+    assert unknown.exists(), "its sender goes on with it"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filesync.errors import DamagedError, RejectedError
@@ -26,8 +27,6 @@ from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from filesync.exchange.context import Context
     from filesync.stores.values import OutgoingState
 
@@ -127,6 +126,7 @@ def sweep(ctx: Context) -> None:
         folder.mkdir(exist_ok=True)
     for top in ("outbox", "inbox", "quarantine", "archive"):
         durable.clean_partial(ctx.folders.root / top / "-")
+    _tidy_half_arrived(ctx)
     opened = ctx.store.outgoing_open()
     by_recipient: dict[str, set[str]] = defaultdict(set)
     for delivery in opened:
@@ -147,6 +147,32 @@ def sweep(ctx: Context) -> None:
             publish_manifests(ctx, [manifest], delivery.recipient)
     for peer in present:
         _tidy_outbox(ctx, peer)
+
+
+def _tidy_half_arrived(ctx: Context) -> None:
+    """Half-written files of a peer, or half-fetched ones, that nobody will finish: their batch was decided here, their receipt settled.
+
+    They are copies of what was shipped again before its receipt was known, by a sender that was cut off. All others are left to it.
+    """
+    halves: dict[Path, FileName] = {}
+    try:
+        entries = list(os.scandir(ctx.folders.root / "inbox" / durable.PARTIAL))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        name = entry.name.partition("~")[2]
+        for suffix in (durable.FOREIGN_SUFFIX, durable.FETCHED_SUFFIX):
+            parsed = parse_file_name(name.removesuffix(suffix)) if name.endswith(suffix) else None
+            if parsed is not None:
+                halves[Path(entry.path)] = parsed
+    stems = {file.batch.stem for file in halves.values()}
+    decided = ctx.store.answered(stems) if stems else set()
+    sent = ctx.store.outgoing_state(stems) if stems else {}
+    for path, file in halves.items():
+        state = sent.get(file.batch.stem)
+        settled = state is not None and state.recipients.get(file.recipient or "") is not None
+        if settled if file.kind is FileKind.RECEIPT else file.batch.stem in decided:
+            durable.remove(path)
 
 
 def _restore_payload(ctx: Context, recipient: str, manifest: Manifest, present: dict[str, set[str]]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from filesync.config import RELAYS_BY_ROLE
 from filesync.contracts import OnBadRows
-from filesync.contracts.digests import row_digests
+from filesync.contracts.digests import RowDigests, row_digests
 from filesync.errors import RejectedError
 from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import Problem
@@ -79,9 +79,12 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
             [pa.concat_tables(whole).sort_by([(name, "ascending") for name in contract.key])] if whole else []
         )
     for raw in chunks:
-        table = _valid(ctx, order, contract.conform(raw), report)
+        given = contract.conform(raw)
+        digests = row_digests(given, contract.key)
+        table = _valid(ctx, order, given, digests, report)
+        if table is not given:
+            digests = row_digests(table, contract.key)
         report.gaps.extend(contract.gaps(table))
-        digests = row_digests(table, contract.key)
         memory = pa.table(
             {
                 "key_digest": digests.keys,
@@ -101,7 +104,7 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
         yield from _cut(ctx, order, table, memory.select(["key_digest", "content_digest"]), owed)
 
 
-def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> pa.Table:
+def _valid(ctx: Context, order: Order, table: pa.Table, digests: RowDigests, report: SealReport) -> pa.Table:
     """The documents that keep the contract, come from here, and are named once."""
     contract = order.contract
     first = report.documents
@@ -117,7 +120,7 @@ def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> p
         ),
         (
             "duplicate-key",
-            contract.duplicates(table),
+            contract.duplicates(table) if _may_repeat(digests) else None,
             f"the key {', '.join(contract.key)} stands in this capture more than once",
         ),
     ):
@@ -135,6 +138,15 @@ def _valid(ctx: Context, order: Order, table: pa.Table, report: SealReport) -> p
         message = f"{contract.name}: {count} of {table.num_rows} documents break the contract, so nothing was sealed"
         raise BadRowsError(message, report.problems)
     return table.filter(pc.invert(bad))
+
+
+def _may_repeat(digests: RowDigests) -> bool:
+    """Whether two keys may be the same. Their digests are sorted in a tenth of the time that the keys take."""
+    keys = digests.keys
+    first = np.sort(
+        np.frombuffer(keys.buffers()[1], np.uint64)[2 * keys.offset : 2 * (keys.offset + len(keys)) : 2]
+    )
+    return bool((first[1:] == first[:-1]).any())
 
 
 def named(

@@ -82,7 +82,9 @@ class Limits(_Section):
         default=4 << 30, ge=4096, description="a batch that claims more is rejected"
     )
     chunk_documents: int = Field(default=65_536, ge=1, description="documents held in memory at a time")
-    group_batches_max: int = Field(default=2_000, ge=1, description="small batches that share one transaction")
+    group_batches_max: int = Field(
+        default=2_000, ge=1, description="small batches that share one transaction"
+    )
     disk_free_min_mib: int = Field(
         default=256, ge=0, description="with less free space nothing is fetched until there is more"
     )

@@ -75,9 +75,13 @@ _PERSON: Final = {
 _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search
 
 
+#: The ledger's own statements, then those of the parts that build on it; each part has its tables and its questions in files of its own.
+PARTS: Final = ("", "_holes", "_days", "_reconciling")
+
+
 def fixed_statements() -> dict[str, str]:
-    """The statements of queries.sql by name. Each stands under `-- name: <name>`, with a sentence saying what it is for."""
-    text = resources.files("filesync.stores").joinpath("queries.sql").read_text(encoding="utf-8")
+    """The statements of queries*.sql by name. Each stands under `-- name: <name>`, with a sentence saying what it is for."""
+    text = "".join(_resource(f"queries{part}.sql") for part in PARTS)
     found: dict[str, str] = {}
     for part in text.split("-- name: ")[1:]:
         name, _, body = part.partition("\n")
@@ -88,10 +92,14 @@ def fixed_statements() -> dict[str, str]:
 
 
 def schema_statements() -> list[str]:
-    """The statements of schema.sql, in order."""
-    text = resources.files("filesync.stores").joinpath("schema.sql").read_text(encoding="utf-8")
+    """The statements of schema*.sql, in order."""
+    text = "".join(_resource(f"schema{part}.sql") for part in PARTS)
     bare = "\n".join(line.split(" --")[0] for line in text.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in bare.split(";") if statement.strip()]
+
+
+def _resource(name: str) -> str:
+    return resources.files("filesync.stores").joinpath(name).read_text(encoding="utf-8")
 
 
 QUERIES: Final = fixed_statements()

@@ -17,6 +17,9 @@ from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
 from filesync.stores import memory, merge, peers, received, sent, tables
 from filesync.stores.database import QUERIES, Database, schema_statements
+from filesync.stores.days import Days
+from filesync.stores.holes import Holes
+from filesync.stores.reconciling import Reconciling
 from filesync.stores.tables import in_runs
 from filesync.stores.values import (
     CapturedFile,
@@ -63,6 +66,9 @@ class SqliteStore:
         self._db = db
         self._writing = False
         self.site = site
+        self.holes = Holes(db, self._write)
+        self.days = Days(db, self._write)
+        self.reconciling = Reconciling(db, self._write)
 
     @classmethod
     def create(cls, path: Path, site: Site) -> Self:

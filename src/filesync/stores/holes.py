@@ -1,0 +1,19 @@
+"""Missing numbers and voids: what is waited for in feeds that come here, and what was given up for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from filesync.stores.database import Database
+
+
+class Holes:
+    """A part of the store (`SqliteStore.holes`). `write` opens a transaction, or joins the one that is open."""
+
+    def __init__(self, db: Database, write: Callable[[], AbstractContextManager[None]]) -> None:
+        self._db = db
+        self._write = write

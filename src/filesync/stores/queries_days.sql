@@ -1,0 +1,1 @@
+-- The statements of days.py. Rules as in queries.sql.

@@ -1,0 +1,1 @@
+-- The statements of holes.py. Rules as in queries.sql.

@@ -1,0 +1,1 @@
+-- The statements of reconciling.py. Rules as in queries.sql.

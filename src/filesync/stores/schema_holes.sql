@@ -1,0 +1,1 @@
+-- Numbers that are missing in feeds that come here, and numbers that were given up (voids). See holes.py.

@@ -1,7 +1,7 @@
 # filesync's workshop. GNU make and Python 3.11 or newer are all that a fresh machine needs:
 #   make demo       set up, then watch the story: three sites, a matriz, four kinds of trouble, difference zero
 #   make test       set up, then every check that a change must pass
-# Other targets:    make setup | test-all | lint | format | bench | lock | clean
+# Other targets:    make setup | test-all | lint | format | catalogue | bench | lock | clean
 #                   make demo DIR=/some/folder SEED=7     make test PYTHON=python3.12 JOBS=4
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ STAMP := $(VENV)/.complete
 LOCKER := build/locker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slow lint format bench lock clean tools
+.PHONY: help setup demo test test-all test-slow lint format catalogue bench lock clean tools
 
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
@@ -56,6 +56,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The texts of the command line and their translations (src/filesync/locale); says what is not translated yet.
+catalogue: setup
+	$(PY) .ci/catalogue.py
 
 test: setup tools lint
 	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow"

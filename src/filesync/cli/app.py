@@ -12,6 +12,7 @@ from filesync.cli import (
     carrying,
     contracts,
     examining,
+    language,
     looking,
     moving,
     peers,
@@ -50,13 +51,24 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _language(wanted: str | None) -> str | None:
+    """Chosen already (edge.py); here it is only understood, or refused."""
+    if wanted is not None and language.parse(wanted) is None:
+        raise typer.BadParameter(f"pt-BR or en, not {wanted!r}")
+    return wanted
+
+
 @app.callback()
 def _top(
     root: TopRoot = HERE,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which filesync this is.")
     ] = False,
-) -> None:
+    lang: Annotated[
+        str | None,
+        typer.Option("--lang", metavar="pt-BR|en", callback=_language, is_eager=True, help="The language of the answers.", show_default="the system's"),
+    ] = None,
+) -> None:  # fmt: skip
     pass
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 from filesync import __version__
-from filesync.cli import advice, screen
+from filesync.cli import advice, language, screen
 from filesync.cli.ending import Ending
 from filesync.cli.options import AS_JSON
 from filesync.errors import ConfigError, FilesyncError, TransportError
@@ -39,6 +39,12 @@ _MACHINE = {
 
 class Edge(TyperGroup):
     """The top group. Commands return an `Ending`, or None for done."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Choose the language before anything is said, help pages included."""
+        language.prepare(args)
+        language.localize(self)
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:  # typer's own Context is not public
         """Run the command and end the program with its exit code."""

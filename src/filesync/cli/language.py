@@ -1,22 +1,127 @@
-"""The language of what a command says: pt-BR or English, by `--lang`, `$FILESYNC_LANG` or the system's locale; English otherwise.
+"""The language of what a command says: pt-BR or English.
 
-Texts are marked with `_("… {name} …").format(name=…)`: the English sentence is the key of the catalogues in `locale/`.
+By `--lang`, else `$FILESYNC_LANG`, else the system's locale; English where none of them says Portuguese. Chosen once, before a command
+runs; texts are looked up when they are said.
+
+- A text is marked where it stands: `_("{site}: {count} sales").format(site=…, count=…)`. The English sentence is the key of the
+  catalogue (`locale/pt_BR/LC_MESSAGES/filesync.po`); one that is not there is said in English, never as a key or a code.
+- Help pages are written in plain English where the commands are; `localize` puts them into the chosen language.
+- Messages that come from below (an error's own words, with names and numbers) stay as they are, in English: what they mean and what to
+  do is said in the chosen language (advice.py).
+
+`.ci/catalogue.py` keeps the catalogue: `make catalogue`.
 """
 
 from __future__ import annotations
 
 import gettext
+import locale
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
+from typing import Any, Final
 
-_FOLDER = Path(__file__).parent.parent / "locale"
-_chosen: gettext.NullTranslations = gettext.NullTranslations()
+DOMAIN: Final = "filesync"
+FOLDER: Final = Path(__file__).parent.parent / "locale"
+
+
+class Language(Enum):
+    """What can be chosen; the value is what `--lang` takes."""
+
+    ENGLISH = "en"
+    PORTUGUESE = "pt-BR"
+
+
+_ENGLISH: Final = gettext.NullTranslations()
+_translations: gettext.NullTranslations = _ENGLISH
 
 
 def _(text: str) -> str:
-    """The sentence in the chosen language."""
-    return _chosen.gettext(text)
+    """The text in the chosen language."""
+    return _translations.gettext(text) if text else ""
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """The sentence for so many."""
-    return _chosen.ngettext(one, many, count)
+    """The text for so many, in the chosen language."""
+    return _translations.ngettext(one, many, count)
+
+
+def mark(text: str) -> str:
+    """A text that is looked up later, where it is said: it belongs into the catalogue."""
+    return text
+
+
+def parse(text: str) -> Language | None:
+    """`pt-BR`, `pt_BR.UTF-8`, `Portuguese_Brazil`, `pt`: Portuguese; `en…` and `C`: English; None for anything else."""
+    plain = text.replace("_", "-").lower()
+    if plain.startswith(("pt", "portug")):
+        return Language.PORTUGUESE
+    return Language.ENGLISH if plain.startswith(("en", "c.", "posix")) or plain == "c" else None
+
+
+def of_system(environ: Mapping[str, str]) -> Language:
+    """What the environment asks for. The first of these that is set decides, as for every program of the system."""
+    for name in ("FILESYNC_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environ.get(name):
+            return parse(value) or Language.ENGLISH
+    # Windows sets none of them.
+    return parse(locale.getlocale()[0] or "") or Language.ENGLISH
+
+
+def of_arguments(arguments: Sequence[str]) -> Language | None:
+    """What `--lang` says among a command's arguments, wherever it stands: help pages are made before options are read."""
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return None
+        name, given, value = argument.partition("=")
+        if name == "--lang":
+            return parse(value if given else (arguments[place + 1] if place + 1 < len(arguments) else ""))
+    return None
+
+
+def choose(language: Language) -> None:
+    """Speak `language` from now on."""
+    global _translations  # noqa: PLW0603 -- a program has one voice
+    if language is Language.ENGLISH:
+        _translations = _ENGLISH
+    else:
+        _translations = gettext.translation(DOMAIN, FOLDER, [language.value.replace("-", "_")], fallback=True)
+
+
+def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
+    """Choose by the arguments, else by the environment."""
+    choose(of_arguments(arguments) or of_system(environ))
+
+
+# ------------------------------------------------------------------------------------------------ help pages
+
+#: What of a command and of an option is shown on a help page.
+_SHOWN: Final = ("help", "short_help", "epilog", "rich_help_panel", "show_default")
+
+
+def help_texts(command: Any) -> Iterator[str]:
+    """Every text of the help pages of a command and those below it, as it was written."""
+    for thing in (command, *command.params):
+        yield from _written(thing).values()
+    for below in getattr(command, "commands", {}).values():
+        yield from help_texts(below)
+
+
+def localize(command: Any) -> None:
+    """Put the help pages of a command and those below it into the chosen language; again, into another one."""
+    for thing in (command, *command.params):
+        for name, text in _written(thing).items():
+            setattr(thing, name, _(text))
+    for below in getattr(command, "commands", {}).values():
+        localize(below)
+
+
+def _written(thing: Any) -> dict[str, str]:
+    """The shown texts of a command or an option as they stand in the source, kept beside it so that a language can be chosen again."""
+    kept: dict[str, str] | None = getattr(thing, "filesync_written", None)
+    if kept is None:
+        shown = {name: getattr(thing, name, None) for name in _SHOWN}
+        kept = {name: text for name, text in shown.items() if isinstance(text, str) and text}
+        thing.filesync_written = kept
+    return kept

@@ -26,7 +26,7 @@ from filesync.sources import Kind, SourceSettings, read_source, source_files
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     import numpy.typing as npt
@@ -53,6 +53,7 @@ class Export:
     again: bool = False
     only_new_files: bool = False
     hurried: bool = False  # files that were done with, and not touched since, are passed over unread
+    having: Mapping[str, str] | None = None  # the store only: documents whose columns have these values
 
 
 def order_of(ctx: Context, export: Export) -> Order:
@@ -232,7 +233,8 @@ def _at_source_lines(problems: list[Problem], lines: list[npt.NDArray[np.int64]]
 
 def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:
     """The site's own store: what was applied here goes on, as the matriz' sales go to the portal."""
-    return seal(ctx, order, ctx.store.read_documents(order.contract, business_date=wanted.business_date))
+    held = ctx.store.read_documents(order.contract, business_date=wanted.business_date, having=wanted.having)
+    return seal(ctx, order, held)
 
 
 def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table]) -> SealReport:

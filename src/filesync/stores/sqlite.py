@@ -20,6 +20,7 @@ from filesync.stores.database import QUERIES, Database, schema_statements
 from filesync.stores.days import Days
 from filesync.stores.holes import Holes
 from filesync.stores.reconciling import Reconciling
+from filesync.stores.reporting import Reporting
 from filesync.stores.tables import in_runs
 from filesync.stores.values import (
     CapturedFile,
@@ -69,6 +70,7 @@ class SqliteStore:
         self.holes = Holes(db, self._write)
         self.days = Days(db, self._write)
         self.reconciling = Reconciling(db, self._write)
+        self.reporting = Reporting(db)
 
     @classmethod
     def create(cls, path: Path, site: Site) -> Self:
@@ -315,10 +317,17 @@ class SqliteStore:
         return [ProblemRecord(*row) for row in rows]
 
     def read_documents(
-        self, contract: Contract, *, business_date: date | None = None, origem: str | None = None
+        self,
+        contract: Contract,
+        *,
+        business_date: date | None = None,
+        origem: str | None = None,
+        having: Mapping[str, str] | None = None,
     ) -> Iterator[pa.Table]:
-        """The documents held, in key order, in bounded tables of `contract.arrow_schema`."""
-        return tables.read_documents(self._db, contract, business_date=business_date, origem=origem)
+        """The documents held, in key order, in bounded tables of `contract.arrow_schema`; with `having` those with these values."""
+        return tables.read_documents(
+            self._db, contract, business_date=business_date, origem=origem, having=having
+        )
 
 
 class Tx:

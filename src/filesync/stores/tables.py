@@ -148,11 +148,16 @@ def in_key_order(contract: Contract, rows: pa.Table) -> pa.Table:
 
 
 def read_documents(
-    db: Database, contract: Contract, *, business_date: date | None = None, origem: str | None = None
+    db: Database,
+    contract: Contract,
+    *,
+    business_date: date | None = None,
+    origem: str | None = None,
+    having: Mapping[str, str] | None = None,
 ) -> Iterator[pa.Table]:
     """The documents held, in key order, as tables of the contract's `arrow_schema`; a document without lines has null for them.
 
-    Each chunk is read as it stands when its turn comes.
+    `having`: only those whose columns have these values. Each chunk is read as it stands when its turn comes.
     """
     wanted: list[tuple[str, object]] = []
     if business_date is not None:
@@ -163,6 +168,7 @@ def read_documents(
         wanted.append((f"{quoted(contract.business_date_column)} = ?", business_date.isoformat()))
     if origem is not None:
         wanted.append((f"{quoted(contract.key[0])} = ?", origem))
+    wanted += [(f"{quoted(name)} = ?", value) for name, value in (having or {}).items()]
     if any(not db.select(QUERIES["table_columns"], (relation.table,)) for relation in contract.relations):
         return
     after: tuple[object, ...] = ()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
-from filesync.stores import memory, merge, peers, received, sent, tables
+from filesync.stores import memory, merge, peers, received, sent, tables, tickets
 from filesync.stores.database import QUERIES, Database, schema_statements
 from filesync.stores.days import Days
 from filesync.stores.holes import Holes
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from filesync.contracts import Contract
     from filesync.protocol.admission import Known, Standing
     from filesync.protocol.identity import Feed
+    from filesync.stores.tickets import TicketSeries
 
 #: Raised with every change of schema.sql. A store of a later number is not opened.
 SCHEMA_VERSION: Final = 1
@@ -315,6 +316,10 @@ class SqliteStore:
             else self._db.select(QUERIES["problems_of"], (name,))
         )
         return [ProblemRecord(*row) for row in rows]
+
+    def ticket_series(self, contract: Contract, day: date) -> list[TicketSeries]:
+        """The ticket numbers of a day, and which are missing. See `tickets.series_of_day`."""
+        return tickets.series_of_day(self._db, contract, day)
 
     def read_documents(
         self,

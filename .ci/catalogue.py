@@ -21,7 +21,7 @@ from filesync.cli import language
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src" / "filesync" / "cli"
-KEYWORDS = {"_": None, "mark": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "mark": None, "ngettext": (1, 2), "pair": (1, 2), "plural": (2, 3)}
 
 
 def gathered() -> Catalog:
@@ -74,7 +74,11 @@ def main(*, check: bool) -> int:
         po, mo, problems = brought_up_to_date(path, texts)
         for problem in problems:
             print(f"{path.relative_to(ROOT)}: {problem}")
-        stale = path.read_bytes() != po or not path.with_suffix(".mo").exists() or path.with_suffix(".mo").read_bytes() != mo
+        stale = (
+            path.read_bytes() != po
+            or not path.with_suffix(".mo").exists()
+            or path.with_suffix(".mo").read_bytes() != mo
+        )
         if check and stale:
             print(f"{path.relative_to(ROOT)}: not up to date: make catalogue")
         if not check:

@@ -11,6 +11,9 @@ settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+# Texts are compared in English, whatever the machine speaks; tests of the language choose theirs.
+os.environ["FILESYNC_LANG"] = "en"
+
 #: Networks of stations for tests/flows and tests/system; a real PostgreSQL; a real sshd.
 pytest_plugins = ["network", "postgres_server", "sshd", "quirky"]
 

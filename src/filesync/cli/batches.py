@@ -9,6 +9,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 from filesync.errors import ConfigError
@@ -44,7 +45,7 @@ def show(
     """
     if signed_bytes and signature:
         raise typer.BadParameter(
-            "give one of --signed-bytes and --signature; stdout holds one thing at a time"
+            _("give one of --signed-bytes and --signature; stdout holds one thing at a time")
         )
     with at(root, quiet=as_json or signed_bytes or signature) as station:
         from filesync.cli import dossier
@@ -55,7 +56,7 @@ def show(
             if signed_bytes:
                 screen.write_bytes(envelope.canonical)
             elif envelope.signature is None:
-                raise ConfigError("not-signed", f"{found.name.stem} is not signed")
+                raise ConfigError("not-signed", _("{stem} is not signed").format(stem=found.name.stem))
             else:
                 screen.write_bytes(envelope.signature.encode())
             return Ending.DONE
@@ -68,7 +69,7 @@ def show(
     for path in found.files:
         screen.say(f"  {path.relative_to(here) if path.is_relative_to(here) else path}")
     if not found.files:
-        screen.say("  none lie here any more")
+        screen.say(_("  none lie here any more"))
     return Ending.DONE
 
 
@@ -89,7 +90,7 @@ def _say(found: Dossier) -> None:
     if found.manifest is not None:
         _manifest(found.manifest)
     screen.heading("Timeline:")
-    screen.table(("  what", "when", "by the clock of", ""), [_event(event) for event in found.events])
+    screen.table(("  what", "when", _("by the clock of"), ""), [_event(event) for event in found.events])
     for receipt in found.receipts:
         _receipt(receipt, found.name.id.feed.dataset)
 
@@ -100,17 +101,22 @@ def _event(event: Event) -> tuple[str, str, str, str]:
 
 
 def _manifest(manifest: Manifest) -> None:
-    screen.heading(f"What {manifest.id.feed.origin} claims:")
+    screen.heading(_("What {origin} claims:").format(origin=manifest.id.feed.origin))
     rows = ", ".join(f"{name} {wording.number(count)}" for name, count in manifest.rows.items())
     lines = {
         "for": ", ".join(manifest.recipients),
-        "movement day": wording.day(manifest.business_date),
-        "content": f"{manifest.format.value}, {wording.size(manifest.payload_bytes)}, contract v{manifest.version}, {manifest.mode.value}",
+        _("movement day"): wording.day(manifest.business_date),
+        "content": _("{value}, {payload_bytes}, contract v{version}, {value_2}").format(
+            value=manifest.format.value,
+            payload_bytes=wording.size(manifest.payload_bytes),
+            version=manifest.version,
+            value_2=manifest.mode.value,
+        ),
         "rows": rows,
         **dict(_totals(manifest.totals)),
         "replaces": wording.named(manifest.replaces) if manifest.replaces else "",
         "sha256": manifest.payload_sha256,
-        "made with": manifest.software,
+        _("made with"): manifest.software,
     }
     screen.table(("", ""), [(f"  {what}", text) for what, text in lines.items() if text], heads=False)
 
@@ -129,7 +135,11 @@ def _totals(totals: Mapping[str, int | Mapping[str, int]]) -> list[tuple[str, st
 
 def _receipt(receipt: Receipt, dataset: str) -> None:
     rows = ", ".join(f"{name} {wording.number(count)}" for name, count in receipt.rows.items()) or "nothing"
-    screen.heading(f"Receipt of {receipt.recipient}: {receipt.verdict.value}, rows applied: {rows}")
+    screen.heading(
+        _("Receipt of {recipient}: {value}, rows applied: {rows}").format(
+            recipient=receipt.recipient, value=receipt.verdict.value, rows=rows
+        )
+    )
     for problem in receipt.problems[:PROBLEMS_SHOWN]:
         where = (
             ""
@@ -139,7 +149,9 @@ def _receipt(receipt: Receipt, dataset: str) -> None:
         screen.say(f"  {where}{problem.message} ({problem.code})", "red")
     if len(receipt.problems) > PROBLEMS_SHOWN:
         screen.say(
-            f"  … and {wording.number(len(receipt.problems) - PROBLEMS_SHOWN)} more: --json has them all"
+            _("  … and {len} more: --json has them all").format(
+                len=wording.number(len(receipt.problems) - PROBLEMS_SHOWN)
+            )
         )
     if receipt.problems and (text := advice.of_code(receipt.problems[0].code).do):
         screen.say(f"  {text}")

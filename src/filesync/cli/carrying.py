@@ -9,6 +9,7 @@ import typer
 
 from filesync.cli import screen, wording
 from filesync.cli.ending import Ending, worst
+from filesync.cli.language import _, pair
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 
@@ -37,12 +38,17 @@ def carry_out(
         screen.say_json(report)
     else:
         for name, moved in report.moved.items():
-            screen.say(f"For {name}: {_said(moved) or 'everything lies there already'}", "bold green")
+            screen.say(
+                _("For {name}: {said}").format(
+                    name=name, said=_said(moved) or "everything lies there already"
+                ),
+                "bold green",
+            )
         if not (report.moved or report.interrupted):
-            screen.say(f"Nothing waits for {peer or 'any peer'}.")
+            screen.say(_("Nothing waits for {peer}.").format(peer=peer or "any peer"))
         _say_others(report)
         if not _say_interrupted(report, "out") and report.moved:
-            screen.say("The stick may be removed. There: filesync carry in PATH, then filesync import")
+            screen.say(_("The stick may be removed. There: filesync carry in PATH, then filesync import"))
     return worst(attention=False, unreachable=report.interrupted is not None)
 
 
@@ -61,19 +67,19 @@ def carry_in(
         return worst(attention=bool(report.unknown), unreachable=report.interrupted is not None)
     brought = {name: said for name, moved in report.moved.items() if (said := _said(moved))}
     for name, said in brought.items():
-        screen.say(f"From {name}: {said}", "bold green")
+        screen.say(_("From {name}: {said}").format(name=name, said=said), "bold green")
     if not (brought or report.unknown or report.interrupted):
-        screen.say(f"Nothing new for {me} on it.")
+        screen.say(_("Nothing new for {me} on it.").format(me=me))
     for name, count in report.unknown.items():
-        screen.say(f"{wording.plural(count, 'file')} by {name}, which is no peer here; left on the stick", "bold yellow")  # fmt: skip
-        screen.say(f"  If it should be one: filesync peer add {name} --role … --key FILE")
+        screen.say(_("{count} by {name}, which is no peer here; left on the stick").format(count=wording.plural(count, "file", "files"), name=name), "bold yellow")  # fmt: skip
+        screen.say(_("  If it should be one: filesync peer add {name} --role … --key FILE").format(name=name))
     for name in report.strangers[:LINES_MAX]:
-        screen.say(f"Not a file of filesync's, left on the stick: {name}")
+        screen.say(_("Not a file of filesync's, left on the stick: {name}").format(name=name))
     if len(report.strangers) > LINES_MAX:
-        screen.say(f"… and {wording.number(len(report.strangers) - LINES_MAX)} more")
+        screen.say(_("… and {len} more").format(len=wording.number(len(report.strangers) - LINES_MAX)))
     _say_others(report)
     if not _say_interrupted(report, "in") and brought:
-        screen.say(f"The stick may be removed. Next: filesync import, then filesync carry out {path} for the receipts")  # fmt: skip
+        screen.say(_("The stick may be removed. Next: filesync import, then filesync carry out {path} for the receipts").format(path=path))  # fmt: skip
     return worst(attention=bool(report.unknown), unreachable=report.interrupted is not None)
 
 
@@ -81,28 +87,39 @@ def _said(moved: Moved) -> str:
     """`2 batches, 1 receipt (12 kB)`; nothing where nothing moved."""
     parts = [
         wording.plural(count, *words)
-        for count, words in ((moved.batches, ("batch", "batches")), (moved.receipts, ("receipt",)))
+        for count, words in (
+            (moved.batches, pair("batch", "batches")),
+            (moved.receipts, pair("receipt", "receipts")),
+        )
         if count
     ]
     if not parts and moved.files:
-        parts = [wording.plural(moved.files, "file")]
+        parts = [wording.plural(moved.files, "file", "files")]
     return f"{', '.join(parts)} ({wording.size(moved.bytes)})" if parts else ""
 
 
 def _say_others(report: CarryReport) -> None:
     for site, count in report.for_others.items():
-        screen.say(f"Also on the stick: {wording.plural(count, 'file')} for {site}")
+        screen.say(
+            _("Also on the stick: {count} for {site}").format(
+                count=wording.plural(count, "file", "files"), site=site
+            )
+        )
 
 
 def _say_interrupted(report: CarryReport, way: str) -> bool:
     if report.interrupted is None:
         return False
-    screen.say(f"Not finished: {report.interrupted.message}", "bold yellow")
+    screen.say(_("Not finished: {message}").format(message=report.interrupted.message), "bold yellow")
     again = f"filesync carry {way} PATH"
     if report.interrupted.code == "full" and way == "out":
         screen.say(
-            f"  What lies on the stick is whole and may travel. With more space, or another stick: {again}"
+            _(
+                "  What lies on the stick is whole and may travel. With more space, or another stick: {again}"
+            ).format(again=again)
         )
     else:
-        screen.say(f"  Nothing is lost. Put the stick back and give the command again: {again}")
+        screen.say(
+            _("  Nothing is lost. Put the stick back and give the command again: {again}").format(again=again)
+        )
     return True

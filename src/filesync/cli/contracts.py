@@ -12,6 +12,7 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.errors import ConfigError
 
@@ -30,7 +31,7 @@ def listing(root: Root = HERE, as_json: Json = False) -> Ending:
         )
     else:
         screen.table(
-            ("dataset", "version", "what it is"),
+            ("dataset", "version", _("what it is")),
             [(c.dataset, str(c.version), c.title) for c in found],
             right={"version"},
         )
@@ -51,9 +52,16 @@ def show(
     registry = _registry(root)
     contract = registry.latest(dataset) if version is None else registry.get(dataset, version)
     if contract is None:
-        what = dataset if version is None else f"{dataset} version {version}"
+        what = (
+            dataset
+            if version is None
+            else _("{dataset} version {version}").format(dataset=dataset, version=version)
+        )
         raise ConfigError(
-            "dataset-unknown", f"no contract for {what}; known datasets: {', '.join(registry.datasets())}"
+            "dataset-unknown",
+            _("no contract for {what}; known datasets: {datasets}").format(
+                what=what, datasets=", ".join(registry.datasets())
+            ),
         )
     if as_json:
         screen.say_json(contract.schema)
@@ -73,12 +81,14 @@ def check(
     if as_json:
         screen.say_json({"usable": not problems, "problems": problems})
     elif problems:
-        screen.say(f"{file} cannot be used as a contract:", "bold red")
+        screen.say(_("{file} cannot be used as a contract:").format(file=file), "bold red")
         for problem in problems:
             screen.say(f"  {problem}")
-        screen.say("Correct these places; `filesync contract show vendas --json` is an example that works.")
+        screen.say(
+            _("Correct these places; `filesync contract show vendas --json` is an example that works.")
+        )
     else:
-        screen.say(f"{file} can be used as a contract.", "bold green")
+        screen.say(_("{file} can be used as a contract.").format(file=file), "bold green")
     return Ending.ATTENTION if problems else Ending.DONE
 
 
@@ -114,17 +124,21 @@ def _page(page: ContractPage) -> None:
                 screen.say(f"    {rule.message}", "dim")
     if page.totals:
         screen.say()
-        screen.heading("Control totals (the sender's and the receiver's must agree)")
+        screen.heading(_("Control totals (the sender's and the receiver's must agree)"))
         screen.table(("", ""), [(f"  {name}", text) for name, text in page.totals], heads=False)
 
 
 def _relation(relation: RelationPage) -> None:
     screen.say()
-    lines = f"; lines in a document: {relation.lines}" if relation.lines else ""
+    lines = _("; lines in a document: {lines}").format(lines=relation.lines) if relation.lines else ""
     title = f": {relation.title}" if relation.title and relation.lines else ""
-    screen.heading(f"{relation.name}{title} (table {relation.table}{lines})")
+    screen.heading(
+        _("{name}{title} (table {table}{lines})").format(
+            name=relation.name, title=title, table=relation.table, lines=lines
+        )
+    )
     screen.table(
-        ("  field", "type", "", "allowed", "what it is"), [_field(field) for field in relation.fields]
+        ("  field", "type", "", "allowed", _("what it is")), [_field(field) for field in relation.fields]
     )
 
 

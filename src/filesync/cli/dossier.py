@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filesync.cli.language import _, mark
 from filesync.errors import ConfigError, FilesyncError
 from filesync.protocol.envelope import Envelope, canonical, decode
 from filesync.protocol.identity import BatchName, Format, parse_file_name
@@ -70,9 +71,11 @@ def find(ctx: Context, text: str) -> BatchName:
     if len(names) == 1:
         return BatchName.parse(names[0])
     if not names:
-        raise ConfigError("not-found", f"no batch is called {text!r} here")
+        raise ConfigError("not-found", _("no batch is called {text!r} here").format(text=text))
     more = "\n  …" if len(names) > CANDIDATES_MAX else ""
-    raise ConfigError("ambiguous", f"{text!r} may be:\n  " + "\n  ".join(names[:CANDIDATES_MAX]) + more)
+    raise ConfigError(
+        "ambiguous", _("{text!r} may be:\n  ").format(text=text) + "\n  ".join(names[:CANDIDATES_MAX]) + more
+    )
 
 
 def gather(ctx: Context, name: BatchName) -> Dossier:
@@ -92,17 +95,17 @@ def gather(ctx: Context, name: BatchName) -> Dossier:
     for case in (name.stem, name.manifest, *(name.payload(form) for form in Format)):
         for entry in ctx.store.problems(case):
             found.events.append(
-                Event(entry.resolution or "set aside", entry.at, ctx.me, entry.message, entry.code)
+                Event(entry.resolution or _("set aside"), entry.at, ctx.me, entry.message, entry.code)
             )
     _in_order(found.events, ctx.me)
     if batch is None and manifest is None and not files:
-        raise ConfigError("not-found", f"no batch is called {name.stem} here")
+        raise ConfigError("not-found", _("no batch is called {stem} here").format(stem=name.stem))
     return Dossier(name, found.state, manifest, tuple(found.events), tuple(found.receipts.values()), files)
 
 
 _SAID = {
     Verdict.APPLIED: "applied",
-    Verdict.PARTIAL: "applied in part",
+    Verdict.PARTIAL: mark("applied in part"),
     Verdict.REJECTED: "refused",
 }
 
@@ -122,7 +125,12 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
             found.events.append(Event("shipped", delivery.shipped_at, me, f"to {delivery.recipient}"))
         if delivery.carried_at:
             found.events.append(
-                Event("carried", delivery.carried_at, me, f"on a stick to {delivery.recipient}")
+                Event(
+                    "carried",
+                    delivery.carried_at,
+                    me,
+                    _("on a stick to {recipient}").format(recipient=delivery.recipient),
+                )
             )
         if delivery.receipt is None:
             waiting.append(delivery.recipient)
@@ -131,19 +139,27 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
         found.events.append(Event("received", receipt.received_at, delivery.recipient))
         found.events.append(Event(receipt.verdict.value.lower(), receipt.applied_at, delivery.recipient))
         found.events.append(
-            Event("settled", delivery.settled_at or "", me, f"with {delivery.recipient}'s receipt")
+            Event(
+                "settled",
+                delivery.settled_at or "",
+                me,
+                _("with {recipient}'s receipt").format(recipient=delivery.recipient),
+            )
         )
     if waiting:
-        found.state = f"waits for {', '.join(waiting)}"
+        found.state = _("waits for {waiting}").format(waiting=", ".join(waiting))
     else:
-        found.state = "; ".join(f"{_SAID[r.verdict]} by {r.recipient}" for r in found.receipts.values())
+        found.state = "; ".join(
+            _("{said} by {recipient}").format(said=_SAID[r.verdict], recipient=r.recipient)
+            for r in found.receipts.values()
+        )
 
 
 def _received(batch: IncomingBatch, found: _Gathering, me: str) -> None:
     found.receipts[me] = Receipt.from_signed(json.loads(batch.receipt))
     found.events.append(Event("received", batch.received_at, me))
     found.events.append(Event(batch.verdict.value.lower(), batch.applied_at, me))
-    found.state = f"{_SAID[batch.verdict]} here"
+    found.state = _("{said} here").format(said=_SAID[batch.verdict])
 
 
 def _from_files(ctx: Context, name: BatchName, files: Iterable[Path], found: _Gathering) -> None:
@@ -151,10 +167,14 @@ def _from_files(ctx: Context, name: BatchName, files: Iterable[Path], found: _Ga
     stored = ctx.store.receipt_of(name.stem)
     if stored is not None and stored.receipt is not None:
         found.receipts[ctx.me] = Receipt.from_signed(json.loads(stored.receipt))
-        found.state = "refused here"
+        found.state = _("refused here")
         return
     places = dict.fromkeys(path.parent.parent.name for path in files)
-    found.state = f"not decided here; its files are in {', '.join(places)}" if places else "unknown"
+    found.state = (
+        _("not decided here; its files are in {places}").format(places=", ".join(places))
+        if places
+        else "unknown"
+    )
 
 
 def _manifest(batch: OutgoingBatch | IncomingBatch | None, files: Iterable[Path]) -> Manifest | None:
@@ -210,12 +230,16 @@ def signed(ctx: Context, dossier: Dossier, *, receipt: bool, recipient: str | No
     if receipt:
         known = [r.recipient for r in dossier.receipts]
         if recipient is None and len(known) > 1:
-            raise ConfigError("ambiguous", f"several receipts: name one with --by: {', '.join(known)}")
+            raise ConfigError(
+                "ambiguous", _("several receipts: name one with --by: {known}").format(known=", ".join(known))
+            )
         wanted = recipient or (known[0] if known else None)
         if wanted not in known:
             raise ConfigError(
                 "not-found",
-                f"there is no receipt{f' by {wanted}' if wanted else ' yet'} for {dossier.name.stem}",
+                _("there is no receipt{value} for {stem}").format(
+                    value=f" by {wanted}" if wanted else " yet", stem=dossier.name.stem
+                ),
             )
     file_name = dossier.name.receipt(wanted) if wanted else dossier.name.manifest
     found = [
@@ -230,7 +254,9 @@ def signed(ctx: Context, dossier: Dossier, *, receipt: bool, recipient: str | No
         return Envelope(mine, ctx.settings.key.sign(body), body)
     if found:
         return found[0]
-    raise ConfigError("not-found", f"{file_name} lies in no folder of this site any more")
+    raise ConfigError(
+        "not-found", _("{file_name} lies in no folder of this site any more").format(file_name=file_name)
+    )
 
 
 def _own(dossier: Dossier, recipient: str | None) -> dict[str, object] | None:

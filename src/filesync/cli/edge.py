@@ -22,18 +22,25 @@ from typer.core import TyperGroup
 from filesync import __version__
 from filesync.cli import advice, language, screen
 from filesync.cli.ending import Ending
+from filesync.cli.language import _, mark
 from filesync.cli.options import AS_JSON
 from filesync.errors import ConfigError, FilesyncError, TransportError
 
 #: What the machine can do to us that is no mistake of the program's.
 _MACHINE = {
-    errno.ENOSPC: "The disk is full. Free some space, then run the command again.",
-    errno.EDQUOT: "The disk quota is used up. Free some space, then run the command again.",
-    errno.EROFS: "The disk cannot be written to. Check it, then run the command again.",
-    errno.EIO: "The disk reports a fault. Save a copy of the folder, and check the disk.",
-    errno.EACCES: "Check who may read and write there, and whether another program holds it; then run the command again.",
-    errno.EPERM: "Check who may read and write there, and whether another program holds it; then run the command again.",
-    errno.EMFILE: "Too many files are open on this computer. Close some programs, then run the command again.",
+    errno.ENOSPC: mark("The disk is full. Free some space, then run the command again."),
+    errno.EDQUOT: mark("The disk quota is used up. Free some space, then run the command again."),
+    errno.EROFS: mark("The disk cannot be written to. Check it, then run the command again."),
+    errno.EIO: mark("The disk reports a fault. Save a copy of the folder, and check the disk."),
+    errno.EACCES: mark(
+        "Check who may read and write there, and whether another program holds it; then run the command again."
+    ),
+    errno.EPERM: mark(
+        "Check who may read and write there, and whether another program holds it; then run the command again."
+    ),
+    errno.EMFILE: mark(
+        "Too many files are open on this computer. Close some programs, then run the command again."
+    ),
 }
 
 
@@ -83,7 +90,9 @@ def _machine(error: OSError) -> Ending:
     where = f": {error.filename}" if error.filename else ""
     screen.complain(
         f"{error.strerror}{where}",
-        f"{_MACHINE[error.errno or 0]} Nothing is lost: filesync goes on where it stopped.",
+        _("{machine} Nothing is lost: filesync goes on where it stopped.").format(
+            machine=_(_MACHINE[error.errno or 0])
+        ),
     )
     return Ending.USAGE
 
@@ -96,12 +105,16 @@ def _gone() -> Ending:
 def _bug(error: BaseException) -> Ending:
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
-        path = f"\nThe details are in {_write_report(error)}: please send that file to whoever looks after filesync."
+        path = _(
+            "\nThe details are in {write_report}: please send that file to whoever looks after filesync."
+        ).format(write_report=_write_report(error))
     except OSError as unwritten:
-        path = f"\nThe details could not be written: {unwritten}"
+        path = _("\nThe details could not be written: {unwritten}").format(unwritten=unwritten)
     screen.complain(
-        f"This should not have happened, and is a mistake in filesync: {what}",
-        f"Nothing is lost: what was done is recorded, the rest is done by the next command.{path}",
+        _("This should not have happened, and is a mistake in filesync: {what}").format(what=what),
+        _("Nothing is lost: what was done is recorded, the rest is done by the next command.{path}").format(
+            path=path
+        ),
     )
     return Ending.BUG
 

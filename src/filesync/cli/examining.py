@@ -12,6 +12,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root, site_id
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def _show(findings: tuple[Finding, ...], root: object) -> None:
     for one in findings:
         if one.about != about and (one.about or about is None):
             screen.say()
-            screen.heading(f"The way to {one.about}:" if one.about else f"This site, in {root}:")
+            screen.heading(
+                _("The way to {about}:").format(about=one.about)
+                if one.about
+                else _("This site, in {root}:").format(root=root)
+            )
             about = one.about
         screen.say(f"  {one.outcome.value:8}  {one.check:{width}}  {one.seen}", _STYLES[one.outcome.value])
         if do := next_step(one):
@@ -82,12 +87,12 @@ def _show(findings: tuple[Finding, ...], root: object) -> None:
 
 def _show_exceptions(exceptions: Exceptions) -> None:
     screen.say()
-    screen.heading("Exceptions for the antivirus program and the firewall:")
+    screen.heading(_("Exceptions for the antivirus program and the firewall:"))
     for title, entries in (
         ("programs", exceptions.programs),
-        ("folders, with all below", exceptions.folders),
+        (_("folders, with all below"), exceptions.folders),
         ("files", exceptions.files),
-        ("outgoing connections", exceptions.connections or ("none: every link is a folder",)),
+        (_("outgoing connections"), exceptions.connections or (_("none: every link is a folder"),)),
     ):
         screen.say(f"  {title}:")
         for entry in entries:
@@ -101,11 +106,17 @@ def _summary(findings: tuple[Finding, ...]) -> None:
     }
     screen.say()
     if not counts["failed"] and not counts["warning"]:
-        screen.say(f"All is well ({wording.plural(len(findings), 'check')}).", "bold green")
+        screen.say(
+            _("All is well ({count}).").format(count=wording.plural(len(findings), "check", "checks")),
+            "bold green",
+        )
         return
     screen.say(
-        f"{wording.number(counts['failed'])} failed, {wording.plural(counts['warning'], 'warning')}, "
-        f"of {wording.plural(len(findings), 'check')}."
-        + (" Begin with the first that failed: others may follow from it." if counts["failed"] else ""),
+        _("{counts} failed, {count}, of {count_2}.").format(
+            counts=wording.number(counts["failed"]),
+            count=wording.plural(counts["warning"], "warning", "warnings"),
+            count_2=wording.plural(len(findings), "check", "checks"),
+        )
+        + (_(" Begin with the first that failed: others may follow from it.") if counts["failed"] else ""),
         "bold",
     )

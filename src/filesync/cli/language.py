@@ -52,6 +52,11 @@ def mark(text: str) -> str:
     return text
 
 
+def pair(one: str, many: str) -> tuple[str, str]:
+    """A noun for one and for several that is looked up later."""
+    return one, many
+
+
 def parse(text: str) -> Language | None:
     """`pt-BR`, `pt_BR.UTF-8`, `Portuguese_Brazil`, `pt`: Portuguese; `en…` and `C`: English; None for anything else."""
     plain = text.replace("_", "-").lower()
@@ -90,8 +95,8 @@ def choose(language: Language) -> None:
 
 
 def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
-    """Choose by the arguments, else by the environment."""
-    choose(of_arguments(arguments) or of_system(environ))
+    """Choose by the arguments, else by the environment. What programs read (`--json`) is English, whoever's computer it is."""
+    choose(Language.ENGLISH if "--json" in arguments else of_arguments(arguments) or of_system(environ))
 
 
 # ------------------------------------------------------------------------------------------------ help pages

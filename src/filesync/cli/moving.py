@@ -11,6 +11,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending, worst
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 from filesync.protocol.identity import BatchName, Format
@@ -92,7 +93,9 @@ def exchange(
     if as_json:
         screen.say_json(report)
     elif not linked:
-        screen.say("Nobody to go to: no peer has a link here. Peers without a link come to us by themselves.")
+        screen.say(
+            _("Nobody to go to: no peer has a link here. Peers without a link come to us by themselves.")
+        )
     else:
         say_exchange(report)
     return worst(attention=bool(report.disk_low), unreachable=bool(report.unreachable))
@@ -105,7 +108,7 @@ def import_(root: Root = HERE, as_json: Json = False) -> Ending:
     if as_json:
         screen.say_json(report)
     elif not say_import(report):
-        screen.say("Nothing to import: the inboxes are empty.")
+        screen.say(_("Nothing to import: the inboxes are empty."))
     return worst(attention=report.needs_attention, unreachable=False)
 
 
@@ -134,7 +137,7 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
     said = said or bool(report.failed_sources)
     said = say_exchange(report.exchange, idle=False) or said
     if not said:
-        screen.say("Nothing to do: nothing new here, nothing new from the peers.")
+        screen.say(_("Nothing to do: nothing new here, nothing new from the peers."))
     return worst(attention=attention, unreachable=later)
 
 
@@ -146,10 +149,10 @@ def _failures(failed: list[Held]) -> list[Held]:
 def _say_failed(failed: list[Held]) -> None:
     for held in failed:
         screen.say(
-            f"{held.name} could not be exported: {held.message}",
+            _("{name} could not be exported: {message}").format(name=held.name, message=held.message),
             "bold red" if held.code not in _IN_USE else "yellow",
         )
-        _advise(held.code, otherwise="Nothing was sent of it; correct that and run it again.")
+        _advise(held.code, otherwise=_("Nothing was sent of it; correct that and run it again."))
 
 
 # ------------------------------------------------------------------------------------------------ the reports in words
@@ -158,15 +161,19 @@ def _say_failed(failed: list[Held]) -> None:
 def _say_how_they_leave(report: SealReport, linked: set[str]) -> None:
     recipients = dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients)
     if any(peer in linked for peer in recipients):
-        screen.say("They leave with the next `filesync turn` (or `exchange`).")
+        screen.say(_("They leave with the next `filesync turn` (or `exchange`)."))
     if fetching := ", ".join(peer for peer in recipients if peer not in linked):
-        screen.say(f"They wait in the outbox until they are fetched by {fetching}.")
+        screen.say(
+            _("They wait in the outbox until they are fetched by {fetching}.").format(fetching=fetching)
+        )
 
 
 def say_export(report: SealReport) -> None:
     """What was sealed, what was known, what was refused."""
     kept = (
-        f"{wording.documents(report.unchanged, report.dataset)} sent before, unchanged"
+        _("{documents} sent before, unchanged").format(
+            documents=wording.documents(report.unchanged, report.dataset)
+        )
         if report.unchanged
         else ""
     )
@@ -175,23 +182,35 @@ def say_export(report: SealReport) -> None:
         peers = ", ".join(dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients))
         batches = wording.plural(len(report.sealed), "batch", "batches")
         screen.say(
-            f"{report.dataset}: {wording.documents(count, report.dataset)} sealed for {peers} in {batches}",
+            _("{dataset}: {documents} sealed for {peers} in {batches}").format(
+                dataset=report.dataset,
+                documents=wording.documents(count, report.dataset),
+                peers=peers,
+                batches=batches,
+            ),
             "bold green",
         )
         _lines(_sealed(batch) for batch in report.sealed)
         if kept:
             screen.say(f"  ({kept})")
     else:
-        screen.say(f"{report.dataset}: nothing new to send{f' ({kept})' if kept else ''}")
+        screen.say(
+            _("{dataset}: nothing new to send{value}").format(
+                dataset=report.dataset, value=f" ({kept})" if kept else ""
+            )
+        )
     if report.refused:
         screen.say(
-            f"{wording.documents(report.refused, report.dataset)} not sent, because of mistakes:", "bold red"
+            _("{documents} not sent, because of mistakes:").format(
+                documents=wording.documents(report.refused, report.dataset)
+            ),
+            "bold red",
         )
         _lines((source_line(problem) for problem in report.problems), limit=PROBLEMS_SHOWN)
-        screen.say(f"  {advice.ADVICE['bad-rows'].do} All mistakes: filesync quarantine")
+        screen.say(_("  {do} All mistakes: filesync quarantine").format(do=advice.of_code("bad-rows").do))
     if report.gaps:
-        why = " (some of them were not sent, see above)" if report.refused else ""
-        screen.say(f"Numbers missing between the first and the last one{why}:", "yellow")
+        why = _(" (some of them were not sent, see above)") if report.refused else ""
+        screen.say(_("Numbers missing between the first and the last one{why}:").format(why=why), "yellow")
         _lines(_gap(gap, report.dataset) for gap in report.gaps)
 
 
@@ -218,7 +237,7 @@ def source_line(problem: Problem) -> str:
     """`line 6: …`, as a person finds it in the file or query."""
     if problem.row is None or problem.message.startswith(("line ", "row ")):
         return problem.message
-    return f"line {problem.row}: {problem.message}"
+    return _("line {row}: {message}").format(row=problem.row, message=problem.message)
 
 
 def problem_line(problem: Problem, dataset: str) -> str:
@@ -233,16 +252,22 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
     for peer in dict.fromkeys((*report.shipped, *report.fetched)):
         sent, got = report.shipped.get(peer, 0), report.fetched.get(peer, 0)
         if sent or got:
-            screen.say(f"{peer}: {wording.plural(sent, 'file')} sent, {wording.plural(got, 'file')} fetched")
+            screen.say(
+                _("{peer}: {count} sent, {count_2} fetched").format(
+                    peer=peer,
+                    count=wording.plural(sent, "file", "files"),
+                    count_2=wording.plural(got, "file", "files"),
+                )
+            )
         elif idle and peer not in report.unreachable:
-            screen.say(f"{peer}: nothing to send, nothing to fetch")
+            screen.say(_("{peer}: nothing to send, nothing to fetch").format(peer=peer))
     for peer, why in report.unreachable.items():
-        screen.say(f"{peer} could not be reached: {why}", "bold yellow")
+        screen.say(_("{peer} could not be reached: {why}").format(peer=peer, why=why), "bold yellow")
         known = advice.of_code(report.codes.get(peer, "unreachable"))
-        screen.say(f"  {known.do or advice.ADVICE['unreachable'].do}")
+        screen.say(f"  {known.do or advice.of_code('unreachable').do}")
     if report.disk_low:
-        screen.say(f"The disk is nearly full: {report.disk_low}", "bold red")
-        screen.say("  Free some space; fetching then goes on by itself.")
+        screen.say(_("The disk is nearly full: {disk_low}").format(disk_low=report.disk_low), "bold red")
+        screen.say(_("  Free some space; fetching then goes on by itself."))
     return (
         bool(report.unreachable or report.disk_low)
         or any(report.shipped.values())
@@ -253,7 +278,7 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
 def say_import(report: ImportReport) -> bool:
     """Everything that became of the inboxes, the good news first. Whether anything was said."""
     _section(
-        "Confirmed by the recipient",
+        _("Confirmed by the recipient"),
         (
             wording.named(name)
             for name in report.settled
@@ -261,16 +286,18 @@ def say_import(report: ImportReport) -> bool:
         ),
     )
     _section("Applied", (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green")
-    _section("Known already, answered again", map(wording.named, report.replayed))
+    _section(_("Known already, answered again"), map(wording.named, report.replayed))
     _held("Waiting", report.waiting, "bold yellow")
     for batch in report.applied:
         if batch.verdict is not Verdict.APPLIED:
             _say_wrong(batch)
     decided = {batch.name for batch in report.applied}
     _held(
-        "Set aside in quarantine", [held for held in report.set_aside if held.name not in decided], "bold red"
+        _("Set aside in quarantine"),
+        [held for held in report.set_aside if held.name not in decided],
+        "bold red",
     )
-    _held("Refused by the recipient", report.rejected_by_peer, "bold red", technical=True)
+    _held(_("Refused by the recipient"), report.rejected_by_peer, "bold red", technical=True)
     return bool(
         report.settled
         or report.applied
@@ -290,13 +317,17 @@ def _say_wrong(batch: AppliedBatch) -> None:
     dataset = batch.name.split(".")[0]
     if batch.verdict is Verdict.PARTIAL:
         screen.say(
-            f"Applied in part: {wording.named(batch.name)}: {wording.documents(batch.documents, dataset)} applied, some set aside",
+            _("Applied in part: {name}: {documents} applied, some set aside").format(
+                name=wording.named(batch.name), documents=wording.documents(batch.documents, dataset)
+            ),
             "bold red",
         )
     else:
-        screen.say(f"Refused: {wording.named(batch.name)}: nothing of it was applied", "bold red")
+        screen.say(
+            _("Refused: {name}: nothing of it was applied").format(name=wording.named(batch.name)), "bold red"
+        )
     _lines((problem_line(problem, dataset) for problem in batch.problems), limit=PROBLEMS_SHOWN)
-    screen.say("  The sender gets this answer with its receipt. Details: filesync quarantine")
+    screen.say(_("  The sender gets this answer with its receipt. Details: filesync quarantine"))
 
 
 def _section(title: str, lines: Iterable[str], style: str = "bold") -> None:
@@ -313,7 +344,11 @@ def _held(title: str, items: Iterable[Held], style: str, *, technical: bool = Fa
         return
     screen.say(f"{title}:", style)
     _lines(
-        f"{wording.named(h.name)}, from {h.peer}: {h.message if technical else advice.of_code(h.code).means or h.message}"
+        _("{name}, from {peer}: {message}").format(
+            name=wording.named(h.name),
+            peer=h.peer,
+            message=h.message if technical else advice.of_code(h.code).means or h.message,
+        )
         for h in held
     )
     for code in dict.fromkeys(h.code for h in held):
@@ -330,4 +365,4 @@ def _lines(lines: Iterable[str], limit: int = LINES_MAX) -> None:
     for text in texts[:limit]:
         screen.say(f"  {text}")
     if len(texts) > limit:
-        screen.say(f"  … and {wording.number(len(texts) - limit)} more")
+        screen.say(_("  … and {len} more").format(len=wording.number(len(texts) - limit)))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from filesync.cli.language import _
 from filesync.protocol.identity import check_id
 
 #: Keys in the context's `meta`, which all nested contexts share.
@@ -64,4 +65,6 @@ def site_id(text: str) -> str:
     try:
         return check_id(text)
     except ValueError as err:
-        raise typer.BadParameter(f"{err} (for instance caixa-01, posto-centro, matriz)") from None
+        raise typer.BadParameter(
+            _("{err} (for instance caixa-01, posto-centro, matriz)").format(err=err)
+        ) from None

@@ -16,6 +16,7 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root, site_id
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
@@ -55,18 +56,20 @@ def peer_add(
     root = root.absolute()
     settings = config.load(root)
     if peer == settings.site:
-        raise ConfigError("peer-self", f"{peer} is this site itself")
+        raise ConfigError("peer-self", _("{peer} is this site itself").format(peer=peer))
     known = settings.peers.get(peer)
     public = None if key is None else public_key(key)
     pinned = settings.pinned.get(peer)
     if public is not None and pinned not in (None, public) and not replace_key:
         raise ConfigError(
             "key-differs",
-            f"for {peer} the key {pinned.fingerprint} is pinned, {key} holds {public.fingerprint}",
+            _("for {peer} the key {fingerprint} is pinned, {key} holds {fingerprint_2}").format(
+                peer=peer, fingerprint=pinned.fingerprint, key=key, fingerprint_2=public.fingerprint
+            ),
         )
     if known is None:
         if role is None:
-            raise ConfigError("role-missing", f"{peer} is new here: what is it for?")
+            raise ConfigError("role-missing", _("{peer} is new here: what is it for?").format(peer=peer))
         known = config.Peer(
             role=role,
             link=_link(root, peer, link, relay=relay),
@@ -112,28 +115,47 @@ def _report_peer(
     root: Path, site: str, role: Role, peer: str, link: str | None, fingerprint: str | None, *, relay: bool
 ) -> None:
     how = (
-        "comes to us" if link is None else f"is met at {link} (a relay)" if relay else f"is reached at {link}"
+        _("comes to us")
+        if link is None
+        else _("is met at {link} (a relay)").format(link=link)
+        if relay
+        else _("is reached at {link}").format(link=link)
     )
-    screen.say(f"{peer} is a peer now; it {how}", "bold green")
+    screen.say(_("{peer} is a peer now; it {how}").format(peer=peer, how=how), "bold green")
     if link is not None and link.startswith(SFTP):
         screen.say(
-            f"Before the first exchange confirm the server's key: filesync peer trust {peer}", "yellow"
+            _("Before the first exchange confirm the server's key: filesync peer trust {peer}").format(
+                peer=peer
+            ),
+            "yellow",
         )
     elif link is not None and not (root / link).is_dir():
         screen.say(
-            f"That folder is not there at the moment; every exchange tries it again: {(root / link)}",
+            _("That folder is not there at the moment; every exchange tries it again: {root}").format(
+                root=root / link
+            ),
             "yellow",
         )
     if fingerprint:
-        screen.say(f"Its key is pinned: {fingerprint}. Only what it signed is accepted.")
-    else:
-        screen.say("No key is pinned: anyone who can write into that folder can send in its name.", "yellow")
         screen.say(
-            f"  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
+            _("Its key is pinned: {fingerprint}. Only what it signed is accepted.").format(
+                fingerprint=fingerprint
+            )
         )
-    meeting = " --link FOLDER --relay" if relay else ""
+    else:
+        screen.say(
+            _("No key is pinned: anyone who can write into that folder can send in its name."), "yellow"
+        )
+        screen.say(
+            _(
+                "  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
+            ).format(peer=peer)
+        )
+    meeting = _(" --link FOLDER --relay") if relay else ""
     screen.say(
-        f"Do the same on {peer}: filesync peer add {site} --role {role.value}{meeting} --key {site}.pub"
+        _("Do the same on {peer}: filesync peer add {site} --role {value}{meeting} --key {site}.pub").format(
+            peer=peer, site=site, value=role.value, meeting=meeting
+        )
     )
 
 
@@ -144,14 +166,18 @@ def public_key(path: Path) -> PublicKey:
     try:
         data = path.read_bytes()[:10_000]
     except OSError as err:
-        raise ConfigError("key-unreadable", f"{path} cannot be read: {err.strerror}") from err
+        raise ConfigError(
+            "key-unreadable", _("{path} cannot be read: {strerror}").format(path=path, strerror=err.strerror)
+        ) from err
     if b"PRIVATE KEY" in data:
-        raise ConfigError("key-private", f"{path} is a private key")
+        raise ConfigError("key-private", _("{path} is a private key").format(path=path))
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         return PublicKey.from_openssh(text)
     except (UnicodeDecodeError, ConfigError) as err:
-        raise ConfigError("key-unreadable", f"{path} is not a public key of a site: {err}") from err
+        raise ConfigError(
+            "key-unreadable", _("{path} is not a public key of a site: {err}").format(path=path, err=err)
+        ) from err
 
 
 def _mailbox(pattern: str | None, *, relay: bool) -> str:
@@ -159,7 +185,7 @@ def _mailbox(pattern: str | None, *, relay: bool) -> str:
     if pattern is None:
         return MAILBOX
     if not relay:
-        raise ConfigError("mailbox-invalid", "--mailbox is for a relay; add --relay")
+        raise ConfigError("mailbox-invalid", _("--mailbox is for a relay; add --relay"))
     try:
         filled = pattern.format(site="caixa-01", sender="matriz")
     except (KeyError, IndexError, ValueError):
@@ -168,7 +194,9 @@ def _mailbox(pattern: str | None, *, relay: bool) -> str:
     if "matriz" not in filled or pattern.startswith("/") or "" in parts or ".." in parts:
         raise ConfigError(
             "mailbox-invalid",
-            f"expected a path like {{site}}/inbox/{{sender}} inside the relay, got {pattern!r}",
+            _("expected a path like {{site}}/inbox/{{sender}} inside the relay, got {pattern!r}").format(
+                pattern=pattern
+            ),
         )
     return pattern
 
@@ -177,7 +205,7 @@ def _link(root: Path, peer: str, link: str | None, *, relay: bool) -> str | None
     """As it is written into filesync.toml: relative to the site where it was given relative, so that both can be moved together."""
     if link is None:
         if relay:
-            raise ConfigError("link-missing", "--relay needs --link FOLDER, the place between the two")
+            raise ConfigError("link-missing", _("--relay needs --link FOLDER, the place between the two"))
         return None
     if link.startswith(SFTP):
         return link
@@ -202,15 +230,18 @@ def _sftp(root: Path, link: str | None, identity: Path | None, known_hosts: Path
     if link is None or not link.startswith(SFTP):
         if identity is not None or known_hosts is not None:
             raise ConfigError(
-                "link-missing", "--identity and --known-hosts belong to a --link that begins with sftp://"
+                "link-missing", _("--identity and --known-hosts belong to a --link that begins with sftp://")
             )
         return {}
     if identity is None:
         raise ConfigError(
-            "identity-missing", f"{link} needs --identity FILE, the private key that logs in there"
+            "identity-missing",
+            _("{link} needs --identity FILE, the private key that logs in there").format(link=link),
         )
     if not identity.expanduser().is_file():
-        raise ConfigError("identity-missing", f"--identity {identity}: there is no such file")
+        raise ConfigError(
+            "identity-missing", _("--identity {identity}: there is no such file").format(identity=identity)
+        )
     found = {"identity": _movable(root, identity.expanduser())}
     if known_hosts is not None:
         found["known_hosts"] = _movable(root, known_hosts.expanduser())
@@ -233,30 +264,40 @@ def peer_trust(
     root = root.absolute()
     known = config.load(root).peers.get(peer)
     if known is None:
-        raise ConfigError("peer-unknown", f"no peer is called {peer!r} here")
+        raise ConfigError("peer-unknown", _("no peer is called {peer!r} here").format(peer=peer))
     link = known.sftp(root)
     if link is None:
-        raise ConfigError("link-missing", f"{peer} is not reached over sftp://; a folder has no host key")
+        raise ConfigError(
+            "link-missing",
+            _("{peer} is not reached over sftp://; a folder has no host key").format(peer=peer),
+        )
     from filesync.transports import hostkeys  # paramiko takes long to import
 
     shown = hostkeys.fetch_host_key(link.host, link.port)
     confirmed = hostkeys.confirmed(link.known_hosts, link.host, link.port)
     if shown.fingerprint in confirmed:
-        answer = "trusted already"
+        answer = _("trusted already")
     elif fingerprint is not None and fingerprint != shown.fingerprint:
         raise ConfigError(
             "fingerprint-differs",
-            f"{link.place}: expected {fingerprint}, the server shows {shown.fingerprint}",
+            _("{place}: expected {fingerprint}, the server shows {fingerprint_2}").format(
+                place=link.place, fingerprint=fingerprint, fingerprint_2=shown.fingerprint
+            ),
         )
     else:
         if fingerprint is None:
             _ask(peer, link, shown, confirmed, as_json=as_json)
         hostkeys.remember(link.known_hosts, shown)
-        answer = "trusted from now on"
+        answer = _("trusted from now on")
     if as_json:
         screen.say_json({"peer": peer, "host": link.host, "port": link.port, "kind": shown.kind, "fingerprint": shown.fingerprint, "answer": answer})  # fmt: skip
     else:
-        screen.say(f"{peer} at {link.place}: {shown.kind} {shown.fingerprint} is {answer}", "bold green")
+        screen.say(
+            _("{peer} at {place}: {kind} {fingerprint} is {answer}").format(
+                peer=peer, place=link.place, kind=shown.kind, fingerprint=shown.fingerprint, answer=answer
+            ),
+            "bold green",
+        )
     return Ending.DONE
 
 
@@ -265,19 +306,27 @@ def _ask(peer: str, link: SftpLink, shown: HostKey, confirmed: Collection[str], 
     if as_json or not sys.stdin.isatty():
         raise ConfigError(
             "fingerprint-missing",
-            f"{link.place} shows {shown.kind} {shown.fingerprint}; nobody is here to confirm it",
+            _("{place} shows {kind} {fingerprint}; nobody is here to confirm it").format(
+                place=link.place, kind=shown.kind, fingerprint=shown.fingerprint
+            ),
         )
     if confirmed:
-        screen.say(f"CAREFUL: until now {link.place} showed {', '.join(sorted(confirmed))}.", "bold red")
         screen.say(
-            "The server was reinstalled, or somebody stands in between. Ask its owner before you say yes.",
+            _("CAREFUL: until now {place} showed {sorted}.").format(
+                place=link.place, sorted=", ".join(sorted(confirmed))
+            ),
+            "bold red",
+        )
+        screen.say(
+            _("The server was reinstalled, or somebody stands in between. Ask its owner before you say yes."),
             "red",
         )
-    screen.say(f"The server of {peer}, {link.place}, shows this key:")
+    screen.say(_("The server of {peer}, {place}, shows this key:").format(peer=peer, place=link.place))
     screen.say(f"  {shown.kind} {shown.fingerprint}", "bold")
-    if not typer.confirm("Did its owner tell you the same fingerprint?", default=False):
+    if not typer.confirm(_("Did its owner tell you the same fingerprint?"), default=False):
         raise ConfigError(
-            "fingerprint-refused", f"the key of {link.place} was not confirmed; nothing was changed"
+            "fingerprint-refused",
+            _("the key of {place} was not confirmed; nothing was changed").format(place=link.place),
         )
 
 
@@ -290,7 +339,10 @@ def _must_be(peer: str, folder: Path) -> None:
     except (OSError, ValueError):
         return  # not mounted now, or not readable for us
     if site != peer:
-        raise ConfigError("link-other-site", f"{folder} is the folder of {site}, not of {peer}")
+        raise ConfigError(
+            "link-other-site",
+            _("{folder} is the folder of {site}, not of {peer}").format(folder=folder, site=site, peer=peer),
+        )
 
 
 def _same_as_configured(
@@ -312,9 +364,14 @@ def _same_as_configured(
     }
     other = [name for name, (asked, has) in wanted.items() if asked is not None and asked != has]
     if other:
-        raise ConfigError("peer-exists", f"{peer} is a peer already, with another {' and '.join(other)}")
+        raise ConfigError(
+            "peer-exists",
+            _("{peer} is a peer already, with another {other}").format(peer=peer, other=" and ".join(other)),
+        )
     if not only_key and all(asked is None for asked, _ in wanted.values()):
-        raise ConfigError("peer-exists", f"{peer} is a peer already; give --key FILE to pin its key")
+        raise ConfigError(
+            "peer-exists", _("{peer} is a peer already; give --key FILE to pin its key").format(peer=peer)
+        )
 
 
 def _append(root: Path, section: str) -> None:
@@ -329,7 +386,10 @@ def _append(root: Path, section: str) -> None:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(
-            "config-invalid", f"{path}: this section cannot be added ({err}):\n{section}"
+            "config-invalid",
+            _("{path}: this section cannot be added ({err}):\n{section}").format(
+                path=path, err=err, section=section
+            ),
         ) from err
     _replace(path, text.encode(), durable)
 
@@ -367,12 +427,12 @@ def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
     if as_json:
         screen.say_json(rows)
     elif not rows:
-        screen.say("No peers yet. Make one: filesync peer add ID --role ROLE --link FOLDER")
+        screen.say(_("No peers yet. Make one: filesync peer add ID --role ROLE --link FOLDER"))
     else:
         screen.table(
             ("peer", "role", "link", "key"),
             [
-                (r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or "not pinned")
+                (r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or _("not pinned"))
                 for r in rows
             ],
         )
@@ -381,5 +441,5 @@ def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
 
 def _how(link: str | None, *, relay: bool) -> str:
     if link is None:
-        return "comes to us"
+        return _("comes to us")
     return f"{link} (relay)" if relay else link

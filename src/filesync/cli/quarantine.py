@@ -11,6 +11,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.looking import case_line, cured_cases, now
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
@@ -38,7 +39,7 @@ def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> End
         screen.say_json(status.quarantine)
         return Ending.DONE
     if not status.quarantine:
-        screen.say("Nothing is set aside.")
+        screen.say(_("Nothing is set aside."))
         return Ending.DONE
     for case in status.quarantine:
         screen.say(f"{case_line(case, status.site, now(), cured=case in cured)} [{case.name}]")
@@ -46,8 +47,8 @@ def listing(ctx: typer.Context, root: Root = HERE, as_json: Json = False) -> End
         if text := advice.of_code(code).do:
             screen.say(f"  {advice.of_code(code).means or code}: {text}", "dim")
     if cured:
-        screen.say('  What was cured may go: filesync quarantine discard NAME --reason "cured"', "dim")
-    screen.say("Details: filesync quarantine show NAME", "dim")
+        screen.say(_('  What was cured may go: filesync quarantine discard NAME --reason "cured"'), "dim")
+    screen.say(_("Details: filesync quarantine show NAME"), "dim")
     return Ending.DONE
 
 
@@ -66,15 +67,15 @@ def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
         return Ending.DONE
     screen.say(case_line(case, site, now(), cured=cured), "bold")
     known = advice.of_code(case.code)
-    screen.say(f"Reason: {case.code}: {case.message}")
+    screen.say(_("Reason: {code}: {message}").format(code=case.code, message=case.message))
     for file in case.files:
-        screen.say(f"File: {folder / file}")
+        screen.say(_("File: {folder}").format(folder=folder / file))
     _problems(case, own=own)
     if known.do and not cured:
         screen.say(known.do)
     if case.retryable and not cured:
-        screen.say(f"To try it again: filesync quarantine retry {case.name}")
-    screen.say(f'To let go of it: filesync quarantine discard {case.name} --reason "…"')
+        screen.say(_("To try it again: filesync quarantine retry {name}").format(name=case.name))
+    screen.say(_('To let go of it: filesync quarantine discard {name} --reason "…"').format(name=case.name))
     return Ending.DONE
 
 
@@ -86,7 +87,9 @@ def retry(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
         screen.say_json({"retried": case.name, "peer": case.peer, "files": case.files})
     else:
         screen.say(
-            f"{wording.named(case.name)} is in the inbox again; `filesync import` judges it afresh.",
+            _("{name} is in the inbox again; `filesync import` judges it afresh.").format(
+                name=wording.named(case.name)
+            ),
             "bold green",
         )
     return Ending.DONE
@@ -102,7 +105,7 @@ def discard(
 ) -> Ending:
     """Let go of it: the file and the reason go to the archive, and the list is shorter."""
     if not reason.strip():
-        raise typer.BadParameter("say why it is not needed", param_hint="--reason")
+        raise typer.BadParameter(_("say why it is not needed"), param_hint="--reason")
     with at(root, quiet=as_json) as station:
         case = station.discard(name, reason.strip())
     if as_json:
@@ -111,7 +114,9 @@ def discard(
         )
     else:
         screen.say(
-            f"{wording.named(case.name)} is out of quarantine; it is kept in the archive with the reason.",
+            _("{name} is out of quarantine; it is kept in the archive with the reason.").format(
+                name=wording.named(case.name)
+            ),
             "bold green",
         )
     return Ending.DONE
@@ -123,10 +128,10 @@ def _problems(case: Case, *, own: bool) -> None:
     ]
     if not listed:
         return
-    screen.heading(f"{wording.plural(len(listed), 'mistake')}:")
+    screen.heading(f"{wording.plural(len(listed), 'mistake', 'mistakes')}:")
     dataset = case.name.split(".")[0]
     screen.table(
-        ("  document", "field", "rule", "what is wrong"),
+        ("  document", "field", "rule", _("what is wrong")),
         [_row(problem, dataset, own=own) for problem in listed],
     )
 
@@ -136,7 +141,7 @@ def _row(problem: Problem, dataset: str, *, own: bool) -> tuple[str, str, str, s
     document = ""
     if problem.row is not None:
         document = (
-            f"line {problem.row}"
+            _("line {row}").format(row=problem.row)
             if own
             else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}"
         )

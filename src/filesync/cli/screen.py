@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.text import Text
 
 from filesync.cli import wording
+from filesync.cli.language import _
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -129,12 +130,16 @@ def how_far(tick: Progress, seconds: float, bytes_before: int = 0) -> str:
     parts = [f"{tick.done}/{tick.total}" if tick.total is not None else f"{tick.done}"]
     if tick.bytes_total:
         done = tick.bytes_done or 0
-        parts.append(f"{wording.size(done)} of {wording.size(tick.bytes_total)}")
+        parts.append(
+            _("{done} of {bytes_total}").format(
+                done=wording.size(done), bytes_total=wording.size(tick.bytes_total)
+            )
+        )
         rate = (done - bytes_before) / seconds if seconds >= RATE_S_MIN else 0.0
         if rate >= 1:
             parts += [
                 f"{wording.size(round(rate))}/s",
-                f"{wording.lasting((tick.bytes_total - done) / rate)} left",
+                _("{bytes_total} left").format(bytes_total=wording.lasting((tick.bytes_total - done) / rate)),
             ]
     return ", ".join(parts)
 

@@ -17,6 +17,7 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.errors import ConfigError
 
@@ -53,7 +54,10 @@ def install(
     if not _carried_out(plan, as_json=as_json):
         return Ending.ATTENTION
     if not as_json:
-        screen.say(f"{service.site} runs by itself now: filesync service status shows how.", "bold green")
+        screen.say(
+            _("{site} runs by itself now: filesync service status shows how.").format(site=service.site),
+            "bold green",
+        )
     return Ending.DONE
 
 
@@ -71,7 +75,9 @@ def uninstall(user: User = False, root: Root = HERE, as_json: Json = False) -> E
         return Ending.ATTENTION
     if not as_json:
         screen.say(
-            f"{service.site} is no service any more; `filesync turn` and `filesync run` work as before."
+            _("{site} is no service any more; `filesync turn` and `filesync run` work as before.").format(
+                site=service.site
+            )
         )
     return Ending.DONE
 
@@ -97,7 +103,9 @@ def status(user: User = False, root: Root = HERE, as_json: Json = False) -> Endi
             }
         )
     elif not answers:
-        screen.say(f"{service.site} is not installed as a service: filesync service install")
+        screen.say(
+            _("{site} is not installed as a service: filesync service install").format(site=service.site)
+        )
     for asked, ran in answers if not as_json else ():
         screen.heading(subprocess.list2cmdline(asked))
         screen.say(ran.said.rstrip())
@@ -159,7 +167,8 @@ def _program() -> Path:
     which = shutil.which("filesync")
     if which is None:
         raise ConfigError(
-            "service-program", f"the installed command {name} was expected, got nothing on the path"
+            "service-program",
+            _("the installed command {name} was expected, got nothing on the path").format(name=name),
         )
     return Path(which).absolute()
 
@@ -193,13 +202,17 @@ def _carried_out(plan: Plan, *, as_json: bool) -> bool:
     installing.carry_out(plan, installing.run_command)
     if as_json:
         screen.say_json(
-            {"written": [path for path, _ in plan.writes], "removed": plan.removes, "notes": plan.notes}
+            {
+                "written": [path for path, _content in plan.writes],
+                "removed": plan.removes,
+                "notes": plan.notes,
+            }
         )
     else:
-        for path, _ in plan.writes:
-            screen.say(f"Written: {path}")
+        for path, _content in plan.writes:
+            screen.say(_("Written: {path}").format(path=path))
         for path in plan.removes:
-            screen.say(f"Removed: {path}")
+            screen.say(_("Removed: {path}").format(path=path))
         for note in plan.notes:
             screen.say(note, "yellow")
     return True
@@ -220,12 +233,14 @@ def _tell(plan: Plan, program: str, *, as_json: bool) -> None:
             }
         )
         return
-    screen.complain(f"{program} is not on this computer, so nothing was done. By hand:")
+    screen.complain(
+        _("{program} is not on this computer, so nothing was done. By hand:").format(program=program)
+    )
     for path, data in plan.writes:
-        screen.heading(f"Write {path}:")
+        screen.heading(_("Write {path}:").format(path=path))
         screen.say(rendering.text_of(data))
     for path in plan.removes:
-        screen.say(f"Remove {path}")
+        screen.say(_("Remove {path}").format(path=path))
     screen.heading("Then:")
     for command in commands:
         screen.say(f"  {command}")

@@ -9,6 +9,7 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root, site_id
 from filesync.protocol.identity import Role
 
@@ -45,11 +46,19 @@ def init(
             }
         )
         return Ending.DONE
-    screen.say(f"{site} ({role.value}) is ready in {root}", "bold green")
-    screen.say(f"Its key: {key.fingerprint}   (`filesync key` prints the line that its peers need)")
+    screen.say(
+        _("{site} ({value}) is ready in {root}").format(site=site, value=role.value, root=root), "bold green"
+    )
+    screen.say(
+        _("Its key: {fingerprint}   (`filesync key` prints the line that its peers need)").format(
+            fingerprint=key.fingerprint
+        )
+    )
     other = "matriz" if role is not Role.MATRIZ else "caixa"
     screen.say(
-        f"Next: filesync -C {_shown(directory)} peer add ID --role {other} --link FOLDER   (without --link where the peer comes to us)"
+        _(
+            "Next: filesync -C {shown} peer add ID --role {other} --link FOLDER   (without --link where the peer comes to us)"
+        ).format(shown=_shown(directory), other=other)
     )
     return Ending.DONE
 

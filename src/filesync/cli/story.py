@@ -10,6 +10,7 @@ import typer
 
 from filesync.cli import screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import Json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def demo(
 ) -> Ending:
     """A made-up retailer's day: a matriz, two caixas and a posto, four kinds of trouble, and what becomes of them."""
     root = directory.absolute()
-    with screen.Watch(quiet=as_json, text="setting up", patience_s=0) as watch:
+    with screen.Watch(quiet=as_json, text=_("setting up"), patience_s=0) as watch:
         from filesync.demo import story
 
         def tell(scene: Scene) -> None:
@@ -67,9 +68,9 @@ def _say(scene: Scene, root: Path) -> None:
 
 def _end(outcome: Outcome) -> None:
     screen.say()
-    screen.heading(f"{wording.day(outcome.day)}, site by site")
+    screen.heading(_("{day}, site by site").format(day=wording.day(outcome.day)))
     screen.table(
-        ("site", "batches", "sales", "applied", "total at the site", "total at the matriz", "difference"),
+        ("site", "batches", "sales", "applied", _("total at the site"), _("total at the matriz"), "difference"),
         [
             (
                 row.site, wording.number(row.batches), wording.number(row.documents), wording.number(row.applied),
@@ -77,21 +78,27 @@ def _end(outcome: Outcome) -> None:
             )
             for row in outcome.rows
         ],
-        right={"batches", "sales", "applied", "total at the site", "total at the matriz", "difference"},
+        right={"batches", "sales", "applied", _("total at the site"), _("total at the matriz"), "difference"},
     )  # fmt: skip
     screen.say()
     if outcome.good:
-        screen.say("Every sale is at the matriz exactly once, and every batch has its receipt.", "bold green")
+        screen.say(
+            _("Every sale is at the matriz exactly once, and every batch has its receipt."), "bold green"
+        )
     else:
         screen.say(
-            f"Something is missing: {wording.plural(outcome.open_deliveries, 'batch', 'batches')} without a receipt.",
+            _("Something is missing: {count} without a receipt.").format(
+                count=wording.plural(outcome.open_deliveries, "batch", "batches")
+            ),
             "bold red",
         )
     matriz = outcome.directory / "matriz"
     screen.say(
-        f"{wording.plural(outcome.left_in_quarantine, 'thing')} lie in the matriz' quarantine, as they would for a person to look at."
+        _("{count} lie in the matriz' quarantine, as they would for a person to look at.").format(
+            count=wording.plural(outcome.left_in_quarantine, "thing", "things")
+        )
     )
-    screen.say("Look around:")
+    screen.say(_("Look around:"))
     for command in (
         f"filesync -C {matriz} status",
         f"filesync -C {matriz} quarantine",

@@ -9,35 +9,39 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
+from filesync.cli.language import _, ngettext, pair
 from filesync.protocol.identity import BatchName, parse_file_name
 
 #: One document of a dataset, and several.
 _NOUNS = {
-    "vendas": ("sale", "sales"),
-    "fechamento": ("closing", "closings"),
-    "produtos": ("product", "products"),
-    "clientes": ("customer", "customers"),
-    "funcionarios": ("employee", "employees"),
-    "credenciais": ("password", "passwords"),
-    "bdf": ("BDF record", "BDF records"),
-    "ca": ("C.A. record", "C.A. records"),
+    "vendas": pair("sale", "sales"),
+    "fechamento": pair("closing", "closings"),
+    "produtos": pair("product", "products"),
+    "clientes": pair("customer", "customers"),
+    "funcionarios": pair("employee", "employees"),
+    "credenciais": pair("password", "passwords"),
+    "bdf": pair("BDF record", "BDF records"),
+    "ca": pair("C.A. record", "C.A. records"),
 }
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
+_DOCUMENT = pair("document", "documents")
+
+
+def plural(count: int, one: str, many: str) -> str:
     """`1 file`, `2 files`, `12.345 files`."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+    return f"{number(count)} {ngettext(one, many, count)}"
 
 
 def documents(count: int, dataset: str) -> str:
     """`310 sales`."""
-    return plural(count, *_NOUNS.get(dataset, ("document", "documents")))
+    return plural(count, *_NOUNS.get(dataset, _DOCUMENT))
 
 
 def one_document(dataset: str) -> str:
     """`sale`."""
-    return _NOUNS.get(dataset, ("document", "documents"))[0]
+    return ngettext(*_NOUNS.get(dataset, _DOCUMENT), 1)
 
 
 def number(value: int) -> str:
@@ -54,7 +58,7 @@ def money(centavos: int) -> str:
 def size(count: int) -> str:
     """`512 bytes`, `45 kB`, `1,2 MB`."""
     if count < 1000:
-        return plural(count, "byte")
+        return plural(count, "byte", "bytes")
     value, unit = float(count), 0
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
@@ -87,11 +91,11 @@ def age(text: str | None, now: datetime) -> str:
         then = then.replace(tzinfo=UTC)
     seconds = (now - then).total_seconds()
     if seconds < -120:
-        return f"at {moment(text)}, which lies in the future: check the clock"
+        return _("at {text}, which lies in the future: check the clock").format(text=moment(text))
     for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "h"), (90, 60, "min")):
         if seconds >= least:
-            return f"{round(seconds / unit)} {name} ago"
-    return "just now" if seconds < 60 else "1 min ago"
+            return _("{round} {name} ago").format(round=round(seconds / unit), name=name)
+    return _("just now") if seconds < 60 else _("1 min ago")
 
 
 def lasting(seconds: float) -> str:
@@ -104,13 +108,21 @@ def lasting(seconds: float) -> str:
 
 def batch(name: BatchName) -> str:
     """`vendas of 22/11/2026`."""
-    return f"{name.id.feed.dataset} of {day(name.business_date)}"
+    return _("{dataset} of {business_date}").format(
+        dataset=name.id.feed.dataset, business_date=day(name.business_date)
+    )
 
 
 def named(text: str) -> str:
     """A batch stem or file name in words, with its number; any other name as it is."""
     parsed = _parse(text)
-    return text if parsed is None else f"{batch(parsed)} (no. {parsed.id.seq} of {parsed.id.feed.origin})"
+    return (
+        text
+        if parsed is None
+        else _("{parsed} (no. {seq} of {origin})").format(
+            parsed=batch(parsed), seq=parsed.id.seq, origin=parsed.id.feed.origin
+        )
+    )
 
 
 def _parse(text: str) -> BatchName | None:
@@ -143,7 +155,7 @@ def numbers(values: tuple[int, ...]) -> str:
             spans.append([value, value])
     texts = [span(first, last) for first, last in spans]
     if len(texts) > 8:
-        return f"{', '.join(texts[:8])} and {len(texts) - 8} more"
+        return _("{texts} and {len} more").format(texts=", ".join(texts[:8]), len=len(texts) - 8)
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
 
 

@@ -9,18 +9,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from filesync.stores.day_values import DayBatch, DayEvent, DoneMark, FeedHead, Override, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from filesync.protocol.identity import Feed
-    from filesync.protocol.receipt import Verdict
 
-Totals = dict[str, Any]  # as in a manifest: a sum, or sums per value
+__all__ = [
+    "Closed", "Closing", "DayBatch", "DayEvent", "DayStanding", "Decision", "DoneMark", "Evidence", "FeedClaim", "FeedHead", "Held", "Known",
+    "Mark", "Open", "Override", "Range", "Reason", "ReasonCode", "SiteDay", "SiteVerdict", "StepOutcome", "StepReport", "Totals",
+    "VoidedNumber", "WaitingBatch",
+]  # fmt: skip
 Range = tuple[int, int]  # the first and the last number
 
 
@@ -102,29 +106,6 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class DayBatch:
-    """A batch of a day that was decided here. `rows` and `totals` are as applied; `claimed_*` as its manifest said."""
-
-    name: str
-    feed: Feed
-    epoch: str
-    seq: int
-    batch_id: int
-    verdict: Verdict
-    manifest_sha256: str
-    payload_sha256: str
-    receipt_sha256: str
-    rows: Mapping[str, int]
-    totals: Totals
-    claimed_rows: Mapping[str, int]
-    claimed_totals: Totals
-    replaces: str | None
-    documents: int
-    applied_at: str
-    problem: str | None = None  # the first, of one that was not applied whole
-
-
-@dataclass(frozen=True, slots=True)
 class FeedClaim:
     """What a close says of one feed and epoch."""
 
@@ -196,18 +177,6 @@ class WaitingBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedHead:
-    """How far a feed and epoch is decided here. `first_day`, `last_day`: the business dates of the first and last batch decided."""
-
-    feed: Feed
-    epoch: str
-    seq: int
-    age: int  # grows with the order in which the ledger first saw them
-    first_day: date | None = None
-    last_day: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """The sales of a site and day that the store holds. Asked for only where a batch was applied in part."""
 
@@ -236,65 +205,6 @@ class SiteDay:
     held: Held | None = None
     last_contact: str | None = None
     noted: frozenset[str] = frozenset()  # datasets whose late batches do not reopen a day (`late: note`)
-
-
-@dataclass(frozen=True, slots=True)
-class DoneMark:
-    """A step that was done for a day."""
-
-    step: str
-    day: date
-    by: str
-    at: str
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """Somebody takes the responsibility: the step, for the day, whatever is missing (at `site`, or at all)."""
-
-    id: int
-    step: str
-    day: date
-    site: str | None
-    reason: str
-    by: str
-    confirmed_by: str | None
-    at: str
-    until: str
-    revoked_at: str | None = None
-    revoked_by: str | None = None
-
-    def in_force(self, now: datetime) -> bool:
-        """Whether it still holds."""
-        return self.revoked_at is None and now < datetime.fromisoformat(self.until)
-
-    def to_json(self) -> dict[str, Any]:
-        """As `--json` says it, and evidence."""
-        return {
-            "id": self.id,
-            "step": self.step,
-            "day": self.day.isoformat(),
-            "site": self.site,
-            "reason": self.reason,
-            "by": self.by,
-            "confirmed_by": self.confirmed_by,
-            "at": self.at,
-            "until": self.until,
-            "revoked_at": self.revoked_at,
-            "revoked_by": self.revoked_by,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class DayEvent:
-    """An entry of the day's journal: what happened, who, and with which detail."""
-
-    at: str
-    day: date
-    what: str
-    who: str
-    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

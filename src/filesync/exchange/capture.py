@@ -26,7 +26,7 @@ from filesync.sources import Kind, SourceSettings, read_source, source_files
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     import numpy.typing as npt
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from filesync.exchange.dropped import Dropped
     from filesync.protocol.identity import Format
     from filesync.sources.completeness import NotYet
+
+    #: What is done with the documents of one file or query, in tables of the contract's columns.
+    Sealing = Callable[[Context, Order, Iterator[pa.Table]], SealReport]
 
 #: How a file named on the command line is read when nothing is configured for its dataset.
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -54,6 +57,12 @@ class Export:
     only_new_files: bool = False
     hurried: bool = False  # files that were done with, and not touched since, are passed over unread
     having: Mapping[str, str] | None = None  # the store only: documents whose columns have these values
+    sealing: Sealing = seal  # another one only looks: then nothing is written or remembered, and all else is as it is for sealing
+
+    @property
+    def looks(self) -> bool:
+        """Whether this only asks what would be sealed (day/unsealed.py)."""
+        return self.sealing is not seal
 
 
 def order_of(ctx: Context, export: Export) -> Order:
@@ -162,7 +171,8 @@ def _export_file(
     try:
         report = _export_one(ctx, order, wanted, source, path)
     except RejectedError:
-        dropped.done_with(label, settings, before)
+        if not wanted.looks:
+            dropped.done_with(label, settings, before)
         raise
     if wanted.business_date is None:  # a reading of one day says nothing of the others
         outcome = "complete" if not report.refused else f"{report.refused} documents refused"
@@ -194,11 +204,12 @@ def _export_one(
 
     case = f"{wanted.dataset}.{Path(label).name}" if path is not None else f"{wanted.dataset}.query"
     try:
-        report = seal(ctx, order, chunks())
+        report = wanted.sealing(ctx, order, chunks())
     except RejectedError as err:
         broken = _at_source_lines(list(err.problems), lines) if isinstance(err, BadRowsError) else []
         problem = Problem(err.code, f"{label}: {err.message}")
-        quarantine.note(ctx, ctx.me, case, problem, [*unformed, *broken][:PROBLEMS_MAX], lost)
+        if not wanted.looks:
+            quarantine.note(ctx, ctx.me, case, problem, [*unformed, *broken][:PROBLEMS_MAX], lost)
         if broken:
             first = broken[0]
             raise BadRowsError(
@@ -209,7 +220,7 @@ def _export_one(
     report.refused += len(lost)
     report.documents += len(lost)
     report.problems = [*unformed, *_at_source_lines(report.problems, lines)][:PROBLEMS_MAX]
-    if report.refused:
+    if report.refused and not wanted.looks:
         summary = Problem(
             "bad-rows",
             f"{label}: {report.refused} of {report.documents} documents were not sealed; correct them there, and they are found",
@@ -234,7 +245,7 @@ def _at_source_lines(problems: list[Problem], lines: list[npt.NDArray[np.int64]]
 def _export_store(ctx: Context, order: Order, wanted: Export) -> SealReport:
     """The site's own store: what was applied here goes on, as the matriz' sales go to the portal."""
     held = ctx.store.read_documents(order.contract, business_date=wanted.business_date, having=wanted.having)
-    return seal(ctx, order, held)
+    return wanted.sealing(ctx, order, held)
 
 
 def seal_table(ctx: Context, order: Order, table: pa.Table | Iterator[pa.Table]) -> SealReport:

@@ -300,6 +300,12 @@ class Station:
             acknowledge(self.context)
             yield
 
+    @contextmanager
+    def at_work(self) -> Iterator[Context]:
+        """For a step of the day that is made of several: nobody else works in this site's folder from its first look to its last word."""
+        with self._working():
+            yield self.context
+
     def observed(self, observe: Observer) -> Station:
         """The same station, telling `observe` how long steps go on."""
         return Station(replace(self.context, observe=observe))

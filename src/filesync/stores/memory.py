@@ -72,6 +72,18 @@ def unsealed(db: Database, dataset: str, audience: str, digests: pa.Table) -> pa
     return pa.table({"row": rows.filter(mask), "owed_batch": owed.filter(mask)})
 
 
+def sealed_in(db: Database, dataset: str, audience: str, digests: pa.Table) -> npt.NDArray[np.int64]:
+    """For each of these documents (columns as for `unsealed`) the batch id in which its key was sealed last; 0 where it is not remembered."""
+    asked = words_of(digests)
+    found = np.zeros(len(asked), np.int64)
+    memory_id = _memory_id(db, dataset, audience)
+    if memory_id is not None and len(asked):
+        for picked in _ranged(asked):
+            part = asked[picked]
+            found[picked] = _look_up(_held(db, memory_id, part), part)[0]
+    return found
+
+
 def remember(db: Database, dataset: str, audience: str, sealed: Sequence[tuple[Digests, int]]) -> None:
     """These documents were sealed with this content in these batches (in order: of a key that stands in two the later is remembered)."""
     rows = sum(digests.rows for digests, _ in sealed)

@@ -153,6 +153,33 @@ class OutgoingRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DaySealed:
+    """A batch of a movement day that was sealed here, in any epoch, with the answers to it. `verdicts` is None for who has not answered."""
+
+    batch_id: int
+    name: str
+    feed: Feed
+    epoch: str
+    seq: int
+    format: Format
+    payload_sha256: str
+    documents: int
+    manifest: str
+    replaces: str | None
+    verdicts: Mapping[str, Verdict | None]
+    shipped: bool  # lies where every recipient finds it
+
+
+@dataclass(frozen=True, slots=True)
+class SealedAfterClose:
+    """Batches of a closed day that were sealed after its close: the close does not name them."""
+
+    day: date
+    batches: int
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenDelivery:
     """A sealed batch that one recipient has not answered."""
 

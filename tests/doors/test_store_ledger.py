@@ -323,6 +323,7 @@ SCANS = {
     "doctor_arrived": "f",
     "doctor_sealed": "fs_outgoing",  # LIMIT
     "problems": "fs_problem",  # LIMIT
+    "days_sealed_after_close": "closed",  # one row per day that this site closed
 }
 
 
@@ -353,7 +354,7 @@ def test_every_statement_finds_its_rows_by_an_index(tmp_path: Path) -> None:
 
 def test_every_statement_has_a_name_a_sentence_and_a_use() -> None:
     stores = Path(__file__).parents[2] / "src" / "filesync" / "stores"
-    text = (stores / "queries.sql").read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(stores.glob("queries*.sql")))
     assert (
         len(re.findall(r"(?m)^-- name: \w+\n-- [A-Z][^\n]*\.\n", text))
         == len(fixed_statements())

@@ -56,9 +56,9 @@ class Days:
         with self._db.snapshot():
             return memory.sealed_in(self._db, dataset, audience, digests)
 
-    def sealed_after_close(self) -> list[SealedAfterClose]:
-        """Own closed days of which more sales were sealed since. Costs the days that were ever closed, not their batches."""
+    def sealed_after_close(self, me: str) -> list[SealedAfterClose]:
+        """Own (`me`) closed days of which more sales were sealed since. Costs the days that were ever closed, not their batches."""
         return [
             SealedAfterClose(date.fromisoformat(day), batches, documents)
-            for day, batches, documents in self._db.select(QUERIES["days_sealed_after_close"])
+            for day, batches, documents in self._db.select(QUERIES["days_sealed_after_close"], (me,))
         ]

@@ -19,11 +19,123 @@ ORDER BY d.batch_id, d.recipient;
 SELECT o.business_date, count(*), sum(o.documents)
 FROM (
     SELECT c.business_date, max(c.batch_id) AS batch_id
-    FROM fs_feed f JOIN fs_outgoing c USING (feed_id)
-    WHERE f.dataset = 'fechamento'
+    FROM fs_feed f CROSS JOIN fs_outgoing c ON c.feed_id = f.feed_id
+    WHERE f.origin = ?1 AND f.dataset = 'fechamento'
     GROUP BY c.business_date
 ) AS closed
-JOIN fs_outgoing o ON o.business_date = closed.business_date AND o.batch_id > closed.batch_id
+CROSS JOIN fs_outgoing o ON o.business_date = closed.business_date AND o.batch_id > closed.batch_id
 JOIN fs_feed f ON f.feed_id = o.feed_id AND f.dataset = 'vendas'
 GROUP BY o.business_date
 ORDER BY o.business_date;
+
+-- name: day_arrived
+-- Batches of a business date that were decided here, in the order in which they were. Empty texts stand for nothing: a column is of one type.
+SELECT f.origin, f.dataset, f.audience, f.epoch, i.seq, i.name, i.batch_id, i.verdict, i.manifest_sha256, i.payload_sha256, i.receipt,
+       i.replaces, i.claims, i.documents, i.applied_at
+FROM fs_incoming i JOIN fs_feed f USING (feed_id)
+WHERE i.business_date = ?1
+ORDER BY i.batch_id;
+
+-- name: day_counts
+-- How many batches of a business date were decided here, and the newest of them: changes whenever one comes.
+SELECT count(*), coalesce(max(batch_id), 0) FROM fs_incoming WHERE business_date = ?1;
+
+-- name: days_since
+-- The business dates of batches that were decided after a given one.
+SELECT DISTINCT business_date FROM fs_incoming WHERE batch_id > ?1;
+
+-- name: day_replaced
+-- Those of these batches that a later batch replaces, with what replaces them.
+SELECT replaces, name FROM fs_incoming WHERE replaces <> '' AND replaces IN (SELECT value FROM json_each(?1));
+
+-- name: feed_heads
+-- How far every feed from elsewhere is decided, with the business dates of the first and the last batch that the ledger holds of it.
+SELECT f.origin, f.dataset, f.audience, f.epoch, f.seq, f.feed_id,
+       coalesce((SELECT business_date FROM fs_incoming i WHERE i.feed_id = f.feed_id ORDER BY i.seq LIMIT 1), ''),
+       coalesce((SELECT business_date FROM fs_incoming i WHERE i.feed_id = f.feed_id ORDER BY i.seq DESC LIMIT 1), '')
+FROM fs_feed f
+WHERE f.origin <> ?1;
+
+-- name: heads_sum
+-- Grows with every number that is decided or given up, here or in a feed of this site's.
+SELECT coalesce(sum(seq), 0) FROM fs_feed;
+
+-- name: every_heard
+-- What every installation of every peer said last, later installations later.
+SELECT peer, epoch, heartbeat, received_at FROM fs_peer ORDER BY peer_id;
+
+-- name: day_closings
+-- The closes of a day, whole, of these sites.
+SELECT c.* FROM json_each(?2) s CROSS JOIN fechamento c ON c.origem = s.value AND c.data = ?1 ORDER BY c.origem, c.turno;
+
+-- name: day_closing_feeds
+-- Which batches the closes of a day name.
+SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.seq_primeiro, l.seq_ultimo, l.lotes, l.documentos
+FROM json_each(?2) s CROSS JOIN fechamento_feeds l ON l.origem = s.value AND l.data = ?1;
+
+-- name: day_closing_rows
+-- How many rows these batches hold, by the closes.
+SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.relacao, l.linhas
+FROM json_each(?2) s CROSS JOIN fechamento_linhas l ON l.origem = s.value AND l.data = ?1;
+
+-- name: day_closing_totals
+-- The control totals of these batches, by the closes.
+SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.total, l.valor_de, l.valor
+FROM json_each(?2) s CROSS JOIN fechamento_totais l ON l.origem = s.value AND l.data = ?1;
+
+-- name: day_sales
+-- What is held of a day's sales, of these sites.
+SELECT v.origem, count(*), coalesce(sum(v.total_centavos), 0)
+FROM vendas v
+WHERE v.origem IN (SELECT value FROM json_each(?2)) AND v.data_movimento = ?1
+GROUP BY v.origem;
+
+-- name: mark_done
+-- A step was done. Done again, the later word stands.
+INSERT INTO fs_step (day, step, done_by, done_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (day, step) DO UPDATE SET done_by = excluded.done_by, done_at = excluded.done_at, detail = excluded.detail;
+
+-- name: unmark_done
+-- A step's mark was taken back.
+DELETE FROM fs_step WHERE day = ?1 AND step = ?2;
+
+-- name: done
+-- The steps that were done for the days of a range.
+SELECT step, day, done_by, done_at, detail FROM fs_step WHERE day BETWEEN ?1 AND ?2 ORDER BY day, done_at, step;
+
+-- name: add_override
+-- Somebody takes the responsibility.
+INSERT INTO fs_override (day, step, site, reason, given_by, confirmed_by, given_at, until)
+VALUES (?1, ?2, nullif(?3, ''), ?4, ?5, nullif(?6, ''), ?7, ?8)
+RETURNING override_id;
+
+-- name: revoke_override
+-- It holds no longer. The first word on that stands.
+UPDATE fs_override SET revoked_at = ?2, revoked_by = ?3 WHERE override_id = ?1 AND revoked_at IS NULL;
+
+-- name: overrides
+-- Every override ever given for the days of a range.
+SELECT override_id, step, day, coalesce(site, ''), reason, given_by, coalesce(confirmed_by, ''), given_at, until, coalesce(revoked_at, ''),
+       coalesce(revoked_by, '')
+FROM fs_override WHERE day BETWEEN ?1 AND ?2 ORDER BY override_id;
+
+-- name: add_event
+-- An entry of the day's journal.
+INSERT INTO fs_day_event (day, at, what, who, detail) VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: events
+-- The journal of the days of a range, oldest first.
+SELECT at, day, what, who, detail FROM fs_day_event WHERE day BETWEEN ?1 AND ?2 ORDER BY event_id;
+
+-- name: day_seen
+-- What the routine saw of these days when it judged them last.
+SELECT day, seen, gates, settled FROM fs_day_seen WHERE day IN (SELECT value FROM json_each(?1));
+
+-- name: days_unsettled
+-- Days on which a gate is still closed or an automatic step is not done, from a day on.
+SELECT day FROM fs_day_seen WHERE settled = 0 AND day >= ?1 ORDER BY day;
+
+-- name: record_day_seen
+-- A day was judged.
+INSERT INTO fs_day_seen (day, seen, gates, settled) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (day) DO UPDATE SET seen = excluded.seen, gates = excluded.gates, settled = excluded.settled;

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cli_shop import filesync
 
 from filesync.cli.language import Language, of_arguments, of_system, parse
 
-if TYPE_CHECKING:
-    from pathlib import Path
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_answers_and_advice_are_in_portuguese(tmp_path: Path, monkeypatch: pytes
 
 
 def test_help_pages_are_in_portuguese_and_then_in_english_again() -> None:
-    assert "Uma vez tudo" in filesync("--lang", "pt-BR", "--help").out
+    assert "Tudo de uma vez" in filesync("--lang", "pt-BR", "--help").out
     assert "Everything once" in filesync("--help").out
 
 
@@ -73,10 +72,10 @@ def test_what_programs_read_does_not_change_with_the_language(
     assert filesync("-C", tmp_path / "loja", "status", "--json").json == english
 
 
-def test_every_text_has_its_translation(repository: Path) -> None:
+def test_every_text_has_its_translation() -> None:
     """Also that the compiled catalogue is the one of the written one, and that names and numbers have the same places in both."""
     run = subprocess.run(
-        [sys.executable, str(repository / ".ci" / "catalogue.py"), "--check"],
+        [sys.executable, str(REPOSITORY / ".ci" / "catalogue.py"), "--check"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr

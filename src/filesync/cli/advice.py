@@ -74,6 +74,7 @@ ADVICE: dict[str, Advice] = {
     "not-signed": Advice(None, mark("There is no signature to hand out: it was made without a key.")),
     "contract-unusable": Advice(None, mark("Correct the schema at the places named; schemas/README.md lists the keywords that can be used.")),
     "key-changed": Advice(None, mark("The contract in schemas/ does not fit the data that are held. Put the right one back.")),
+    "client-unknown": Advice(None, mark("Look the code up (`filesync report agency --date AAAA-MM-DD` names the customers of a day). A new customer is known here when clientes has come.")),
     "no-business-date": Advice(None, mark("Leave --date out: these data belong to no movement day.")),
     "dataset-unknown": Advice(None, mark("`filesync contract list` shows the datasets.")),
     "encryption-missing": Advice(None, mark("These data stay where they are until filesync can encrypt them.")),

@@ -17,6 +17,7 @@ from filesync.cli import (
     moving,
     peers,
     quarantine,
+    reports,
     running,
     screen,
     serving,
@@ -84,6 +85,13 @@ for _name, _command, _panel in (
     ("show", batches.show, LOOKING),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
+
+_report = typer.Typer(
+    no_args_is_help=True, help="What the sales that are held here say of a day: of a customer, of the agency."
+)
+_report.command("client")(reports.client)
+_report.command("agency")(reports.agency)
+app.add_typer(_report, name="report", rich_help_panel=LOOKING)
 
 _carry = typer.Typer(
     no_args_is_help=True, help="Batches and receipts on a USB stick, where no network reaches."

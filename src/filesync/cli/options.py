@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,11 @@ Root = Annotated[
 ]
 Json = Annotated[
     bool, typer.Option("--json", callback=_choose_json, help="Plain JSON on stdout, for programs.")
+]
+#: A movement day; the command takes its `.date()`.
+Day = Annotated[
+    datetime,
+    typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day."),
 ]
 
 

@@ -23,6 +23,10 @@ _NOUNS = {
     "bdf": pair("BDF record", "BDF records"),
     "ca": pair("C.A. record", "C.A. records"),
 }
+_FORMS = {
+    "01": "dinheiro", "02": "cheque", "03": "crédito", "04": "débito", "05": "crédito loja", "10": "vale alimentação", "15": "boleto",
+    "17": "PIX", "90": "sem pagamento", "99": "outros",
+}  # fmt: skip
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -53,6 +57,11 @@ def money(centavos: int) -> str:
     """`R$ 1.234,56`."""
     whole, part = divmod(abs(centavos), 100)
     return f"{'-' if centavos < 0 else ''}R$ {number(whole)},{part:02d}"
+
+
+def payment_form(code: str) -> str:
+    """`01 dinheiro`: a payment form (tPag) in the trade's word, which is the same in every language."""
+    return f"{code} {_FORMS[code]}" if code in _FORMS else code
 
 
 def size(count: int) -> str:

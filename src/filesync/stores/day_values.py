@@ -46,7 +46,9 @@ class FeedHead:
     epoch: str
     seq: int
     age: int
-    first_day: date | None = None  # the business dates of the first and the last batch decided; None where the ledger holds none of them
+    first_day: date | None = (
+        None  # the business dates of the first and the last batch decided; None where the ledger holds none of them
+    )
     last_day: date | None = None
 
 
@@ -107,3 +109,36 @@ class DayEvent:
     what: str
     who: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingRows:
+    """The closes of a day as rows: the closes themselves by column, then what they name.
+
+    `feeds`: origem, turno, dataset, audience, epoch, first, last, batches, documents. `rows`: … epoch, relation, rows. `totals`: … epoch, total,
+    value of, sum.
+    """
+
+    closings: list[dict[str, Any]] = field(default_factory=list)
+    feeds: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    totals: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class HeardOf:
+    """The newest heartbeat of one installation of a peer, as it was signed."""
+
+    peer: str
+    epoch: str
+    signed: dict[str, Any]
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaySeen:
+    """What the routine's last judgement of a day depended on, and what it came to: step → evidence file, or None where closed."""
+
+    seen: str
+    gates: dict[str, str | None]
+    settled: bool

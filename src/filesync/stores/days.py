@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from filesync.protocol.envelope import sha256_hex
 from filesync.protocol.identity import Feed, Format
 from filesync.protocol.receipt import Verdict
 from filesync.stores import memory
 from filesync.stores.database import QUERIES
+from filesync.stores.day_values import (
+    ClosingRows,
+    DayBatch,
+    DayEvent,
+    DaySeen,
+    DoneMark,
+    FeedHead,
+    HeardOf,
+    Override,
+)
 from filesync.stores.values import DaySealed, SealedAfterClose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -62,3 +74,202 @@ class Days:
             SealedAfterClose(date.fromisoformat(day), batches, documents)
             for day, batches, documents in self._db.select(QUERIES["days_sealed_after_close"], (me,))
         ]
+
+    # ------------------------------------------------------------------------------------------------ what was decided here
+
+    def arrived(self, day: date) -> list[DayBatch]:
+        """Every batch of the day that was decided here, of any origin, dataset and epoch, in the order in which they were."""
+        return [_batch(row) for row in self._db.select(QUERIES["day_arrived"], (day.isoformat(),))]
+
+    def replaced(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Those of these batches that later ones replace, with the names of those, whatever became of them."""
+        found: dict[str, list[str]] = defaultdict(list)
+        if names:
+            for name, by in self._db.select(QUERIES["day_replaced"], (json.dumps(sorted(names)),)):
+                found[name].append(by)
+        return dict(found)
+
+    def heads(self, me: str) -> list[FeedHead]:
+        """How far every feed from elsewhere than `me` is decided here."""
+        return [
+            FeedHead(Feed(origin, dataset, audience), epoch, seq, age, _day(first), _day(last))
+            for origin, dataset, audience, epoch, seq, age, first, last in self._db.select(
+                QUERIES["feed_heads"], (me,)
+            )
+        ]
+
+    def heads_sum(self) -> int:
+        """Grows with every number that is used."""
+        total: int = self._db.select(QUERIES["heads_sum"])[0][0]
+        return total
+
+    def heard(self) -> list[HeardOf]:
+        """What every installation of every peer said last, later installations later."""
+        return [
+            HeardOf(peer, epoch, json.loads(text), at)
+            for peer, epoch, text, at in self._db.select(QUERIES["every_heard"])
+        ]
+
+    def counts(self, day: date) -> tuple[int, int]:
+        """How many batches of the day were decided here, and the number of the newest."""
+        count, newest = self._db.select(QUERIES["day_counts"], (day.isoformat(),))[0]
+        return count, newest
+
+    def closings(self, day: date, sites: Collection[str]) -> ClosingRows:
+        """The closes of the day that these sites sent, as rows. A site that sent none has none; neither has a store that never had any."""
+        if not self._db.select(QUERIES["table_columns"], ("fechamento_totais",)):
+            return ClosingRows()
+        asked = (day.isoformat(), json.dumps(sorted(sites)))
+        with self._db.snapshot():
+            return ClosingRows(
+                self._db.select_table(QUERIES["day_closings"], asked).to_pylist(),
+                self._db.select(QUERIES["day_closing_feeds"], asked),
+                self._db.select(QUERIES["day_closing_rows"], asked),
+                self._db.select(QUERIES["day_closing_totals"], asked),
+            )
+
+    def sales(self, day: date, sites: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Number and total of the sales of the day that are held of these sites."""
+        if not sites or not self._db.select(QUERIES["table_columns"], ("vendas",)):
+            return {}
+        asked = (day.isoformat(), json.dumps(sorted(sites)))
+        return {site: (count, total) for site, count, total in self._db.select(QUERIES["day_sales"], asked)}
+
+    # ------------------------------------------------------------------------------------------------ steps and overrides
+
+    def mark_done(
+        self, step: str, day: date, by: str, at: str, detail: Mapping[str, Any] | None = None
+    ) -> DoneMark:
+        """A step was done for a day; again, the later word stands. Joins the open transaction."""
+        mark = DoneMark(step, day, by, at, dict(detail or {}))
+        with self._write():
+            self._db.run(QUERIES["mark_done"], (day.isoformat(), step, by, at, _text(mark.detail)))
+        return mark
+
+    def unmark_done(self, step: str, day: date) -> bool:
+        """Take a step's mark back; whether there was one."""
+        with self._write():
+            return self._db.run(QUERIES["unmark_done"], (day.isoformat(), step)) > 0
+
+    def done(self, day: date, until: date | None = None) -> list[DoneMark]:
+        """The steps that were done for the day, or for the days from it to `until`, in order of days, then of doing."""
+        rows = self._db.select(QUERIES["done"], (day.isoformat(), (until or day).isoformat()))
+        return [
+            DoneMark(step, date.fromisoformat(of), by, at, json.loads(detail))
+            for step, of, by, at, detail in rows
+        ]
+
+    def add_override(self, override: Override) -> Override:
+        """Record an override; its `id` is given here."""
+        with self._write():
+            rows = self._db.select(
+                QUERIES["add_override"],
+                (
+                    override.day.isoformat(), override.step, override.site or "", override.reason, override.by,
+                    override.confirmed_by or "", override.at, override.until,
+                ),
+            )  # fmt: skip
+        return Override(
+            rows[0][0], override.step, override.day, override.site, override.reason, override.by, override.confirmed_by, override.at,
+            override.until,
+        )  # fmt: skip
+
+    def revoke_override(self, override_id: int, at: str, by: str) -> bool:
+        """It holds no longer; False where there is none of this number that still stood."""
+        with self._write():
+            return self._db.run(QUERIES["revoke_override"], (override_id, at, by)) > 0
+
+    def overrides(self, day: date, until: date | None = None) -> list[Override]:
+        """Every override ever given for the day, or for the days from it to `until`."""
+        rows = self._db.select(QUERIES["overrides"], (day.isoformat(), (until or day).isoformat()))
+        return [
+            Override(
+                number, step, date.fromisoformat(of), site or None, reason, by, confirmed or None, at, to, revoked_at or None,
+                revoked_by or None,
+            )
+            for number, step, of, site, reason, by, confirmed, at, to, revoked_at, revoked_by in rows
+        ]  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------------ the journal
+
+    def record_event(
+        self, day: date, at: str, what: str, who: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write into the day's journal. Joins the open transaction."""
+        with self._write():
+            self._db.run(QUERIES["add_event"], (day.isoformat(), at, what, who, _text(detail or {})))
+
+    def events(self, day: date, until: date | None = None) -> list[DayEvent]:
+        """The journal of the day, or of the days from it to `until`, oldest first."""
+        rows = self._db.select(QUERIES["events"], (day.isoformat(), (until or day).isoformat()))
+        return [
+            DayEvent(at, date.fromisoformat(of), what, who, json.loads(detail))
+            for at, of, what, who, detail in rows
+        ]
+
+    # ------------------------------------------------------------------------------------------------ the routine's memo
+
+    def days_since(self, batch_id: int) -> list[date]:
+        """The days of which a batch was decided after `batch_id`."""
+        return sorted(
+            date.fromisoformat(day) for (day,) in self._db.select(QUERIES["days_since"], (batch_id,))
+        )
+
+    def seen(self, days: Collection[date]) -> dict[date, DaySeen]:
+        """What the routine saw of these days when it judged them last."""
+        rows = self._db.select(QUERIES["day_seen"], (json.dumps([day.isoformat() for day in days]),))
+        return {
+            date.fromisoformat(day): DaySeen(seen, json.loads(gates), bool(settled))
+            for day, seen, gates, settled in rows
+        }
+
+    def unsettled(self, since: date) -> list[date]:
+        """Judged days, from `since` on, on which something is still to come."""
+        return [
+            date.fromisoformat(day)
+            for (day,) in self._db.select(QUERIES["days_unsettled"], (since.isoformat(),))
+        ]
+
+    def record_seen(self, day: date, seen: DaySeen) -> None:
+        """The day was judged."""
+        with self._write():
+            self._db.run(
+                QUERIES["record_day_seen"],
+                (day.isoformat(), seen.seen, json.dumps(seen.gates), int(seen.settled)),
+            )
+
+
+def _batch(row: tuple[Any, ...]) -> DayBatch:
+    (
+        origin,
+        dataset,
+        audience,
+        epoch,
+        seq,
+        name,
+        batch_id,
+        verdict,
+        manifest,
+        payload,
+        text,
+        replaces,
+        claims,
+        documents,
+        applied_at,
+    ) = row
+    receipt = json.loads(text)
+    claimed = json.loads(claims) if claims else receipt
+    problems = receipt["problems"]
+    return DayBatch(
+        name, Feed(origin, dataset, audience), epoch, seq, batch_id, Verdict(verdict), manifest, payload, sha256_hex(text.encode()),
+        receipt["rows"], receipt["totals"], claimed["rows"], claimed["totals"], replaces or None, documents, applied_at,
+        problems[0]["message"] if problems else None,
+    )  # fmt: skip
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _text(detail: Mapping[str, Any]) -> str:
+    return json.dumps(dict(detail), ensure_ascii=False, sort_keys=True)

@@ -27,7 +27,7 @@ FeedEpoch = tuple[Feed, str]
 
 _INCOMING: Final = (
     "batch_id", "feed_id", "seq", "name", "business_date", "version", "mode", "manifest_sha256", "payload_sha256", "verdict", "receipt",
-    "received_at", "applied_at", "acknowledged", "documents",
+    "received_at", "applied_at", "acknowledged", "documents", "replaces", "claims",
 )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def record_incoming(db: Database, records: Sequence[IncomingRecord]) -> None:
         (
             r.batch_id, ids[r.batch.id.feed, r.batch.id.epoch], r.batch.id.seq, r.batch.stem, r.batch.business_date.isoformat(),
             r.version, r.mode.value, r.manifest_sha256, r.payload_sha256, r.verdict.value, r.receipt, r.received_at, r.applied_at, 0,
-            r.documents,
+            r.documents, r.replaces or "", r.claims or "",
         )
         for r in records
     ]  # fmt: skip

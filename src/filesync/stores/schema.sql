@@ -38,11 +38,15 @@ CREATE TABLE fs_incoming (
     applied_at TEXT NOT NULL,
     acknowledged INTEGER NOT NULL DEFAULT 0 CHECK (acknowledged IN (0, 1)),
     documents INTEGER NOT NULL CHECK (documents >= 0),
+    replaces TEXT NOT NULL DEFAULT '', -- name of the rejected batch whose rows it carries; empty: none
+    claims TEXT NOT NULL DEFAULT '', -- rows and totals that its manifest claimed, where not all of it was applied; the receipt has them otherwise
     UNIQUE (feed_id, seq) -- two claims to one number: only the first is ever decided
 ) STRICT;
 
 -- Receipts that no outbox has had yet.
 CREATE INDEX fs_incoming_unacknowledged ON fs_incoming (batch_id) WHERE acknowledged = 0;
+-- Which batch replaces a rejected one.
+CREATE INDEX fs_incoming_replaces ON fs_incoming (replaces) WHERE replaces <> '';
 -- What was not applied whole, for the overview.
 CREATE INDEX fs_incoming_rejected ON fs_incoming (feed_id) WHERE verdict = 'REJECTED';
 
@@ -71,7 +75,7 @@ CREATE TABLE fs_outgoing (
     name TEXT NOT NULL UNIQUE,
     business_date TEXT NOT NULL,
     mode TEXT NOT NULL CHECK (mode IN ('delta', 'snapshot')),
-    format TEXT NOT NULL CHECK (format IN ('parquet', 'jsonl')),
+    format TEXT NOT NULL CHECK (format IN ('parquet', 'jsonl', 'jsonl.age')),
     payload_bytes INTEGER NOT NULL CHECK (payload_bytes >= 0),
     payload_sha256 TEXT NOT NULL,
     documents INTEGER NOT NULL CHECK (documents >= 0),

@@ -69,6 +69,8 @@ class IncomingRecord:
     received_at: str
     applied_at: str
     documents: int
+    replaces: str | None = None  # the rejected batch whose rows it carries
+    claims: str | None = None  # canonical JSON of the rows and totals claimed, where not all was applied
 
 
 @dataclass(frozen=True, slots=True)

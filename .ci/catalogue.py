@@ -1,6 +1,6 @@
 """Keep the catalogues of the command line's texts: `make catalogue` (or, to look only: `python .ci/catalogue.py --check`).
 
-Gathers every marked text of src/filesync/cli and every text of the help pages, brings `locale/<language>/LC_MESSAGES/filesync.po` up to
+Gathers every marked text of src/filesync and every text of the help pages, brings `locale/<language>/LC_MESSAGES/filesync.po` up to
 date (translations stay, texts that are gone go), and compiles it to `filesync.mo`. Ends with 1, and the list, where a text has no translation
 or where the files are not what would be written now.
 """
@@ -17,10 +17,11 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from filesync.cli import language
+from filesync.cli.language import help_texts
+from filesync.language import DOMAIN, FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "src" / "filesync" / "cli"
+SOURCES = ROOT / "src" / "filesync"
 KEYWORDS = {"_": None, "mark": None, "ngettext": (1, 2), "pair": (1, 2), "plural": (2, 3)}
 
 
@@ -33,7 +34,7 @@ def gathered() -> Catalog:
     texts = Catalog(project="filesync", charset="utf-8")
     for _, _, message, _, _ in extract_from_dir(SOURCES, [("**.py", "python")], keywords=KEYWORDS):
         texts.add(message)
-    for text in language.help_texts(typer.main.get_command(app)):
+    for text in help_texts(typer.main.get_command(app)):
         texts.add(text)
     return texts
 
@@ -41,7 +42,7 @@ def gathered() -> Catalog:
 def brought_up_to_date(path: Path, texts: Catalog) -> tuple[bytes, bytes, list[str]]:
     """The .po and the .mo as they should be, and what is wrong with the translations."""
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=path.parent.parent.name, domain=language.DOMAIN)
+        catalogue = read_po(file, locale=path.parent.parent.name, domain=DOMAIN)
     created = catalogue.creation_date
     catalogue.update(texts, no_fuzzy_matching=True)
     catalogue.obsolete.clear()
@@ -70,7 +71,7 @@ def _problem(message: Message) -> str | None:
 def main(*, check: bool) -> int:
     """Write, or only look."""
     texts, wrong = gathered(), 0
-    for path in sorted(language.FOLDER.glob("*/LC_MESSAGES/filesync.po")):
+    for path in sorted(FOLDER.glob("*/LC_MESSAGES/filesync.po")):
         po, mo, problems = brought_up_to_date(path, texts)
         for problem in problems:
             print(f"{path.relative_to(ROOT)}: {problem}")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cli_shop import filesync
 
-from filesync.cli.language import Language, of_arguments, of_system, parse
+from filesync.cli.language import of_arguments, of_system, parse
+from filesync.language import Language
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

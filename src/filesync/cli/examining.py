@@ -69,7 +69,7 @@ def ending(findings: tuple[Finding, ...]) -> Ending:
 
 
 def _show(findings: tuple[Finding, ...], root: object) -> None:
-    width = max(len(one.check) for one in findings)
+    width = max(len(_(one.check)) for one in findings)
     about = None
     for one in findings:
         if one.about != about and (one.about or about is None):
@@ -80,7 +80,9 @@ def _show(findings: tuple[Finding, ...], root: object) -> None:
                 else _("This site, in {root}:").format(root=root)
             )
             about = one.about
-        screen.say(f"  {one.outcome.value:8}  {one.check:{width}}  {one.seen}", _STYLES[one.outcome.value])
+        screen.say(
+            f"  {_(one.outcome.value):8}  {_(one.check):{width}}  {one.seen}", _STYLES[one.outcome.value]
+        )
         if do := next_step(one):
             screen.say(f"  {'':8}  {'':{width}}  -> {do}")
 

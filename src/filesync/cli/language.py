@@ -1,60 +1,20 @@
-"""The language of what a command says: pt-BR or English.
+"""Which language a command speaks: `--lang`, else `$FILESYNC_LANG`, else the system's locale; English where none of them says Portuguese.
 
-By `--lang`, else `$FILESYNC_LANG`, else the system's locale; English where none of them says Portuguese. Chosen once, before a command
-runs; texts are looked up when they are said.
-
-- A text is marked where it stands: `_("{site}: {count} sales").format(site=…, count=…)`. The English sentence is the key of the
-  catalogue (`locale/pt_BR/LC_MESSAGES/filesync.po`); one that is not there is said in English, never as a key or a code.
-- Help pages are written in plain English where the commands are; `localize` puts them into the chosen language.
-- Messages that come from below (an error's own words, with names and numbers) stay as they are, in English: what they mean and what to
-  do is said in the chosen language (advice.py).
-
-`.ci/catalogue.py` keeps the catalogue: `make catalogue`.
+Chosen once, before a command runs. What programs read (`--json`) is English always. Help pages are written in plain English where the
+commands are; `localize` puts them into the chosen language. Messages that come from below (an error's own words, with names and numbers)
+stay as they are: what they mean and what to do is said in the chosen language (advice.py).
 """
 
 from __future__ import annotations
 
-import gettext
 import locale
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
-DOMAIN: Final = "filesync"
-FOLDER: Final = Path(__file__).parent.parent / "locale"
+from filesync.language import Language, _, choose, mark, ngettext, pair
 
-
-class Language(Enum):
-    """What can be chosen; the value is what `--lang` takes."""
-
-    ENGLISH = "en"
-    PORTUGUESE = "pt-BR"
-
-
-_ENGLISH: Final = gettext.NullTranslations()
-_translations: gettext.NullTranslations = _ENGLISH
-
-
-def _(text: str) -> str:
-    """The text in the chosen language."""
-    return _translations.gettext(text) if text else ""
-
-
-def ngettext(one: str, many: str, count: int) -> str:
-    """The text for so many, in the chosen language."""
-    return _translations.ngettext(one, many, count)
-
-
-def mark(text: str) -> str:
-    """A text that is looked up later, where it is said: it belongs into the catalogue."""
-    return text
-
-
-def pair(one: str, many: str) -> tuple[str, str]:
-    """A noun for one and for several that is looked up later."""
-    return one, many
+__all__ = ["_", "help_texts", "localize", "mark", "ngettext", "pair", "parse", "prepare"]
 
 
 def parse(text: str) -> Language | None:
@@ -83,15 +43,6 @@ def of_arguments(arguments: Sequence[str]) -> Language | None:
         if name == "--lang":
             return parse(value if given else (arguments[place + 1] if place + 1 < len(arguments) else ""))
     return None
-
-
-def choose(language: Language) -> None:
-    """Speak `language` from now on."""
-    global _translations  # noqa: PLW0603 -- a program has one voice
-    if language is Language.ENGLISH:
-        _translations = _ENGLISH
-    else:
-        _translations = gettext.translation(DOMAIN, FOLDER, [language.value.replace("-", "_")], fallback=True)
 
 
 def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from filesync import __version__
 from filesync.doctor.findings import Finding, Outcome, ok, skipped, warning
+from filesync.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,11 +19,11 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
     """What the peer's newest batches and receipts say of its contracts."""
     check = "contracts"
     if newest is None:
-        yield skipped(check, "the database cannot be read", peer)
+        yield skipped(check, _("the database cannot be read"), peer)
         return
     theirs, software = _used_by(newest, peer)
     if not theirs:
-        yield skipped(check, "nothing was exchanged with it yet", peer)
+        yield skipped(check, _("nothing was exchanged with it yet"), peer)
         return
     other, newer = [], 0
     for dataset, version in sorted(theirs.items()):
@@ -34,29 +35,44 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
             yield Finding(
                 check,
                 Outcome.FAILED,
-                f"{peer} uses {dataset} v{version}, here {f'v{ours.version} is the newest' if ours else 'it is not known'}",
+                _("{peer} uses {dataset} v{version}, here {value}").format(
+                    peer=peer,
+                    dataset=dataset,
+                    version=version,
+                    value=f"v{ours.version} is the newest" if ours else "it is not known",
+                ),
                 about=peer,
                 code="contract-unknown",
             )
         elif version < ours.version:
-            other.append(f"{dataset} v{version} (here v{ours.version})")
+            other.append(
+                _("{dataset} v{version} (here v{version_2})").format(
+                    dataset=dataset, version=version, version_2=ours.version
+                )
+            )
     if other:
         yield warning(
             check,
-            f"{peer} still uses {', '.join(other)}",
-            f"This works for what {peer} sends. Update filesync there before it is sent newer contracts; until then they wait there.",
+            _("{peer} still uses {other}").format(peer=peer, other=", ".join(other)),
+            _(
+                "This works for what {peer} sends. Update filesync there before it is sent newer contracts; until then they wait there."
+            ).format(peer=peer),
             peer,
         )
     elif not newer:
         yield ok(
             check,
-            f"the same as {peer}'s: {', '.join(f'{name} v{number}' for name, number in sorted(theirs.items()))}",
+            _("the same as {peer}'s: {sorted}").format(
+                peer=peer, sorted=", ".join(f"{name} v{number}" for name, number in sorted(theirs.items()))
+            ),
             peer,
         )
     if software and _release(software) != _release(f"filesync {__version__}"):
         yield ok(
             "software",
-            f"{peer} runs {software}, this site filesync {__version__}; both understand each other's files",
+            _(
+                "{peer} runs {software}, this site filesync {version__}; both understand each other's files"
+            ).format(peer=peer, software=software, version__=__version__),
             peer,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from filesync.doctor.findings import Finding, failed, ok, warning
 from filesync.exchange.folders import PARTIAL
+from filesync.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,16 +33,22 @@ class Skew:
 
 def clock(root: Path, now: datetime, newest: Newest | None) -> Iterator[Finding]:
     """Against everything here that carries a time. No decision hangs on a clock, but people's eyes and schedules do."""
-    times = [("this computer's idea of the earliest possible day", EARLIEST), *_file_times(root)]
+    times = [(_("this computer's idea of the earliest possible day"), EARLIEST), *_file_times(root)]
     if newest is not None:
         if newest.sealed_at is not None:
-            times.append(("the newest batch sealed here", datetime.fromisoformat(newest.sealed_at)))
+            times.append((_("the newest batch sealed here"), datetime.fromisoformat(newest.sealed_at)))
         times += [
-            (f"the newest batch from {one.origin}", datetime.fromisoformat(one.applied_at))
+            (
+                _("the newest batch from {origin}").format(origin=one.origin),
+                datetime.fromisoformat(one.applied_at),
+            )
             for one in newest.arrivals
         ]
         times += [
-            (f"the newest receipt of {one.recipient}", datetime.fromisoformat(one.settled_at))
+            (
+                _("the newest receipt of {recipient}").format(recipient=one.recipient),
+                datetime.fromisoformat(one.settled_at),
+            )
             for one in newest.answers
         ]
     what, latest = max(times, key=lambda entry: entry[1])
@@ -49,19 +56,30 @@ def clock(root: Path, now: datetime, newest: Newest | None) -> Iterator[Finding]
     if latest - now > timedelta(seconds=SKEW_S):
         yield failed(
             "clock",
-            f"this computer says {shown}; {what} is of {latest.astimezone(now.tzinfo).isoformat(sep=' ', timespec='seconds')}, which lies in the future",
-            "Set the clock and the time zone, and let the system keep them (Windows: Settings, Time; Linux: timedatectl set-ntp true). "
-            "If they are right, the clock was wrong when that was written; then this line goes away by itself.",
+            _("this computer says {shown}; {what} is of {isoformat}, which lies in the future").format(
+                shown=shown,
+                what=what,
+                isoformat=latest.astimezone(now.tzinfo).isoformat(sep=" ", timespec="seconds"),
+            ),
+            _(
+                "Set the clock and the time zone, and let the system keep them (Windows: Settings, Time; Linux: timedatectl set-ntp true). If they are right, the clock was wrong when that was written; then this line goes away by itself."
+            ),
             behind_s=(latest - now).total_seconds(),
         )
     else:
-        yield ok("clock", f"this computer says {shown}; nothing here is of a later time")
+        yield ok(
+            "clock", _("this computer says {shown}; nothing here is of a later time").format(shown=shown)
+        )
     for skew in skews(newest):
         amount = _span(abs(skew.ahead_s))
         yield warning(
             "clock",
-            f"{skew.peer}'s clock is at least {amount} {'ahead of' if skew.ahead_s > 0 else 'behind'} this one",
-            f"Set whichever of the two is wrong. Nothing is lost by it; times that {skew.peer} writes are misleading.",
+            _("{peer}'s clock is at least {amount} {value} this one").format(
+                peer=skew.peer, amount=amount, value="ahead of" if skew.ahead_s > 0 else "behind"
+            ),
+            _(
+                "Set whichever of the two is wrong. Nothing is lost by it; times that {peer} writes are misleading."
+            ).format(peer=skew.peer),
             skew.peer,
             ahead_s=skew.ahead_s,
         )
@@ -105,7 +123,10 @@ def _file_times(root: Path) -> Iterator[tuple[str, datetime]]:
         except OSError:
             continue
         if newest is not None:
-            yield f"the newest file in {folder}", datetime.fromtimestamp(newest).astimezone()
+            yield (
+                _("the newest file in {folder}").format(folder=folder),
+                datetime.fromtimestamp(newest).astimezone(),
+            )
 
 
 def _span(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from filesync.doctor.deadline import bounded
 from filesync.doctor.findings import failed, ok, warning
 from filesync.errors import TransportError
+from filesync.language import _
 
 if TYPE_CHECKING:
     from filesync.doctor.findings import Finding
@@ -66,7 +67,7 @@ def _windows_disk(path: Path) -> Disk:
     import ctypes  # only Windows has its windll
 
     kind = ctypes.windll.kernel32.GetDriveTypeW(anchor)  # type: ignore[attr-defined, unused-ignore]
-    return Disk("network drive" if kind == _DRIVE_REMOTE else "", anchor, remote=kind == _DRIVE_REMOTE)
+    return Disk(_("network drive") if kind == _DRIVE_REMOTE else "", anchor, remote=kind == _DRIVE_REMOTE)
 
 
 def free_space(check: str, folder: Path, about: str = "", least_bytes: int = FREE_BYTES_FAILED) -> Finding:
@@ -75,24 +76,39 @@ def free_space(check: str, folder: Path, about: str = "", least_bytes: int = FRE
         usage = bounded(lambda: shutil.disk_usage(folder), ANSWER_S, str(folder))
         files = bounded(lambda: _free_files(folder), ANSWER_S, str(folder))
     except (OSError, TransportError) as error:
-        return failed(check, f"{folder} cannot be asked: {error}", "Check that the disk is there.", about)
-    seen = f"{say_bytes(usage.free)} of {say_bytes(usage.total)} free where {folder} lies"
+        return failed(
+            check,
+            _("{folder} cannot be asked: {error}").format(folder=folder, error=error),
+            _("Check that the disk is there."),
+            about,
+        )
+    seen = _("{say_bytes} of {say_bytes_2} free where {folder} lies").format(
+        say_bytes=say_bytes(usage.free), say_bytes_2=say_bytes(usage.total), folder=folder
+    )
     if usage.free < least_bytes:
         return failed(
             check,
             seen,
-            "Free some space: nothing can arrive, and soon nothing can be sealed. Settled batches in archive/ may be moved to another disk.",
+            _(
+                "Free some space: nothing can arrive, and soon nothing can be sealed. Settled batches in archive/ may be moved to another disk."
+            ),
             about,
             free_bytes=usage.free,
         )
     if usage.free < max(FREE_BYTES_WARNING, 2 * least_bytes) or (
         files is not None and files < FREE_FILES_WARNING
     ):
-        few = f", and room for {files} more files" if files is not None and files < FREE_FILES_WARNING else ""
+        few = (
+            _(", and room for {files} more files").format(files=files)
+            if files is not None and files < FREE_FILES_WARNING
+            else ""
+        )
         return warning(
             check,
             seen + few,
-            "Free some space before the next busy week. Settled batches in archive/ may be moved to another disk.",
+            _(
+                "Free some space before the next busy week. Settled batches in archive/ may be moved to another disk."
+            ),
             about,
             free_bytes=usage.free,
         )
@@ -117,4 +133,4 @@ def say_bytes(count: int) -> str:
                 else f"{value:.1f} {unit}".replace(".", ",")
             )
         value /= 1000
-    return f"{value:.1f} TB".replace(".", ",")
+    return _("{value:.1f} TB").format(value=value).replace(".", ",")

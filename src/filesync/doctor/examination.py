@@ -14,6 +14,7 @@ from filesync.doctor.findings import Finding, Outcome, failed, skipped
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.context import Clock, system_clock
 from filesync.exchange.station import site_contracts
+from filesync.language import _, mark
 from filesync.stores.checking import Newest, newest
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ def examine(
 ) -> Report:
     """Walk the whole way; with `only`, to one peer. Raises `ConfigError` where there is no site or no such peer; all else is a finding."""
     if not root.is_dir():
-        raise ConfigError("not-a-site", f"{root} is not a filesync site: it is no folder")
+        raise ConfigError("not-a-site", _("{root} is not a filesync site: it is no folder").format(root=root))
     settings, finding = site.configuration(root)
     if finding.code == "not-a-site":
         raise ConfigError("not-a-site", finding.seen)
     if settings is not None and only is not None and only not in settings.peers:
         raise ConfigError(
             "peer-unknown",
-            f"no peer is called {only!r}; known: {', '.join(settings.peers) or 'none'}",
+            _("no peer is called {only!r}; known: {join}").format(
+                only=only, join=", ".join(settings.peers) or "none"
+            ),
         )
     found = [finding]
     for step, walk in _steps(root, settings, only, clock):
@@ -64,8 +67,8 @@ def _steps(
 ) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
     peers = [] if settings is None else [only] if only is not None else list(settings.peers)
     yield "folders", lambda: site.folders(root, peers)
-    yield "free space", lambda: iter([site.space(root, settings)])
-    yield "same filesystem", lambda: iter([site.partials(root, peers)])
+    yield mark("free space"), lambda: iter([site.space(root, settings)])
+    yield mark("same filesystem"), lambda: iter([site.partials(root, peers)])
     yield "keys", lambda: site.keys(root, settings)
     yield "lock", lambda: iter([site.lock(root)])
     yield "database", lambda: site.database(root, settings)
@@ -73,13 +76,13 @@ def _steps(
     yield "ledger", lambda: _read(root / "filesync.db", told)
     yield "clock", lambda: clocks.clock(root, clock(), told[0] if told else None)
     yield "antivirus", lambda: iter([machine.antivirus(root)])
-    yield "watcher events", lambda: machine.events(root)
+    yield mark("watcher events"), lambda: machine.events(root)
     if settings is None:
-        yield "links", lambda: iter([skipped("links", "the configuration cannot be read")])
+        yield "links", lambda: iter([skipped("links", _("the configuration cannot be read"))])
         return
     for name in peers:
-        yield f"link to {name}", partial(links.examine_link, root, settings, name)
-        yield f"contracts of {name}", partial(_versions, root, told, name)
+        yield _("link to {name}").format(name=name), partial(links.examine_link, root, settings, name)
+        yield _("contracts of {name}").format(name=name), partial(_versions, root, told, name)
 
 
 def _versions(root: Path, told: list[Newest], name: str) -> Iterator[Finding]:
@@ -102,14 +105,20 @@ def _guarded(step: str, walk: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except FilesyncError as error:
         found.append(Finding(step, Outcome.FAILED, error.message, code=error.code))
     except OSError as error:
-        found.append(failed(step, f"could not be examined: {error}", "Look at that place by hand."))
+        found.append(
+            failed(
+                step,
+                _("could not be examined: {error}").format(error=error),
+                _("Look at that place by hand."),
+            )
+        )
     except Exception as error:  # a diagnosis that ends half-way helps nobody; it is said, and as a failure
         what = f"{type(error).__name__}: {error}"
         found.append(
             failed(
                 step,
-                f"the check itself failed: {what}",
-                "A mistake in filesync: please report this line. The other checks stand.",
+                _("the check itself failed: {what}").format(what=what),
+                _("A mistake in filesync: please report this line. The other checks stand."),
             )
         )
     return found

@@ -19,6 +19,7 @@ from filesync.doctor.disks import disk_of, free_space, say_bytes
 from filesync.doctor.findings import Finding, Outcome, failed, of_error, ok, skipped, warning
 from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
 from filesync.errors import TransportError
+from filesync.language import _, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,18 +60,25 @@ def examine_link(root: Path, settings: Settings, name: str) -> Iterator[Finding]
     """Everything between this site and one peer."""
     peer = settings.peers[name]
     if peer.link is None:
-        yield ok("link", f"{name} comes to us: there is nothing to reach", name)
+        yield ok("link", _("{name} comes to us: there is nothing to reach").format(name=name), name)
         return
     try:
         link = peer.sftp(root)
     except ValueError as error:
-        yield failed("link", str(error), f"Correct [peers.{name}] in {root / config.FILE_NAME}.", name)
+        yield failed(
+            "link",
+            str(error),
+            _("Correct [peers.{name}] in {root}.").format(name=name, root=root / config.FILE_NAME),
+            name,
+        )
         return
     where = ways(settings.site, name, peer)
     if peer.windows:
         yield ok(
-            "transfer windows",
-            f"this link is used only in {', '.join(peer.windows)}; the doctor looks now",
+            mark("transfer windows"),
+            _("this link is used only in {windows}; the doctor looks now").format(
+                windows=", ".join(peer.windows)
+            ),
             name,
         )
     if link is None:
@@ -90,27 +98,40 @@ def _folder(place: Path, me: str, name: str, peer: Peer, where: Ways) -> Iterato
         yield failed(
             "reachable",
             error.message,
-            "The share does not answer: look at the network, the other computer, and whether the share is connected.",
+            _(
+                "The share does not answer: look at the network, the other computer, and whether the share is connected."
+            ),
             name,
         )
         return
     except OSError as error:
-        yield failed("reachable", f"{place}: {error}", _REACH, name)
+        yield failed("reachable", f"{place}: {error}", _(_REACH), name)
         return
     if not there:
-        yield failed("reachable", f"{place} is not there", _REACH, name)
+        yield failed("reachable", _("{place} is not there").format(place=place), _(_REACH), name)
         return
     disk = disk_of(place)
-    kind = f", {disk.kind} at {disk.mounted_at}" if disk.remote else ""
-    yield ok("reachable", f"{place} is there{kind}", name, seconds=monotonic() - began)
+    kind = (
+        _(", {kind} at {mounted_at}").format(kind=disk.kind, mounted_at=disk.mounted_at)
+        if disk.remote
+        else ""
+    )
+    yield ok(
+        "reachable",
+        _("{place} is there{kind}").format(place=place, kind=kind),
+        name,
+        seconds=monotonic() - began,
+    )
     if not peer.relay:
         yield _whose(place, name)
-    yield free_space("free space there", place, name)
-    for what, folder in (("writing there", where.put), ("taking from there", where.fetch)):
+    yield free_space(mark("free space there"), place, name)
+    for what, folder in ((mark("writing there"), where.put), (mark("taking from there"), where.fetch)):
         yield _used(what, place, folder, name)
 
 
-_REACH = "Nothing is lost: what waits leaves when the folder is back. Plug in the stick, connect the share, or correct `link` in filesync.toml."
+_REACH = mark(
+    "Nothing is lost: what waits leaves when the folder is back. Plug in the stick, connect the share, or correct `link` in filesync.toml."
+)
 
 
 def _whose(place: Path, name: str) -> Finding:
@@ -119,15 +140,29 @@ def _whose(place: Path, name: str) -> Finding:
         text = bounded(lambda: (place / config.FILE_NAME).read_text(encoding="utf-8"), STEP_S, str(place))
         site = tomllib.loads(text).get("site")
     except FileNotFoundError:
-        return ok("whose folder", f"{place} holds no {config.FILE_NAME}: another program's folder", name)
+        return ok(
+            mark("whose folder"),
+            _("{place} holds no {file_name}: another program's folder").format(
+                place=place, file_name=config.FILE_NAME
+            ),
+            name,
+        )
     except (OSError, ValueError, TransportError):
-        return skipped("whose folder", f"{config.FILE_NAME} there may not be read, which is as well", name)
+        return skipped(
+            mark("whose folder"),
+            _("{file_name} there may not be read, which is as well").format(file_name=config.FILE_NAME),
+            name,
+        )
     if site == name:
-        return ok("whose folder", f"{place} is {name}'s own folder", name)
+        return ok(
+            mark("whose folder"), _("{place} is {name}'s own folder").format(place=place, name=name), name
+        )
     return failed(
-        "whose folder",
-        f"{place} is the folder of {site}, not of {name}",
-        f"Correct `link` of [peers.{name}] in filesync.toml; with `relay = true` it is a folder between the two.",
+        mark("whose folder"),
+        _("{place} is the folder of {site}, not of {name}").format(place=place, site=site, name=name),
+        _(
+            "Correct `link` of [peers.{name}] in filesync.toml; with `relay = true` it is a folder between the two."
+        ).format(name=name),
         name,
     )
 
@@ -139,25 +174,29 @@ def _used(what: str, place: Path, folder: str, name: str) -> Finding:
         if not bounded(above.is_dir, STEP_S, str(above)):
             return warning(
                 what,
-                f"{above} is not there yet; the first exchange makes it",
-                "If it lasts, make it by hand, and let both sites write there.",
+                _("{above} is not there yet; the first exchange makes it").format(above=above),
+                _("If it lasts, make it by hand, and let both sites write there."),
                 name,
             )
         bounded(lambda: remove_left_behind(above, time()), STEP_S, str(above))
         times = bounded(lambda: probe(above, PROBE_BYTES), STEP_S, str(above))
     except (TransportError, ProbeDifferentError) as error:
-        return failed(what, str(error), "Look at the share and its computer.", name)
+        return failed(what, str(error), _("Look at the share and its computer."), name)
     except OSError as error:
         return failed(
             what,
-            f"a probe file in {above / '.partial'} failed: {error}",
-            f"Give this account the right to read, write and remove in {above} (also on the share itself, not only in the folder).",
+            _("a probe file in {above} failed: {error}").format(above=above / ".partial", error=error),
+            _(
+                "Give this account the right to read, write and remove in {above} (also on the share itself, not only in the folder)."
+            ).format(above=above),
             name,
         )
     rate = times.bytes / max(times.write_s + times.sync_s, 1e-6)
     return ok(
         what,
-        f"write, rename, read back and remove work in {above} ({times.total_s * 1000:.0f} ms, {say_bytes(int(rate))}/s)",
+        _("write, rename, read back and remove work in {above} ({total_s:.0f} ms, {say_bytes}/s)").format(
+            above=above, total_s=times.total_s * 1000, say_bytes=say_bytes(int(rate))
+        ),
         name,
         seconds=times.total_s,
         bytes_s=rate,
@@ -172,42 +211,58 @@ def _server(link: SftpLink, name: str, where: Ways) -> Iterator[Finding]:
         addresses = bounded(
             lambda: socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM),
             STEP_S,
-            f"the name {link.host}",
+            _("the name {host}").format(host=link.host),
         )
     except (OSError, UnicodeError, TransportError) as error:
         yield failed(
-            "name (DNS)",
-            f"{link.host} has no address: {error}",
-            "Look at the network cable and the router; if other names work, correct `link` in filesync.toml.",
+            mark("name (DNS)"),
+            _("{host} has no address: {error}").format(host=link.host, error=error),
+            _(
+                "Look at the network cable and the router; if other names work, correct `link` in filesync.toml."
+            ),
             name,
         )
         return
     found = sorted({str(address[4][0]) for address in addresses})
-    yield ok("name (DNS)", f"{link.host} is {', '.join(found)}", name)
+    yield ok(mark("name (DNS)"), _("{host} is {found}").format(host=link.host, found=", ".join(found)), name)
     began = monotonic()
     try:
         bounded(
             lambda: socket.create_connection((link.host, link.port), timeout=STEP_S / 2).close(),
             STEP_S,
-            f"{link.host} port {link.port}",
+            _("{host} port {port}").format(host=link.host, port=link.port),
         )
     except (OSError, TransportError) as error:
         yield failed(
             "port",
-            f"TCP port {link.port} of {link.host} does not answer: {error}",
-            f"If the server runs, something between forbids it: allow outgoing TCP to {link.host} port {link.port} in this computer's firewall "
-            "and in the router, and incoming there.",
+            _("TCP port {port} of {host} does not answer: {error}").format(
+                port=link.port, host=link.host, error=error
+            ),
+            _(
+                "If the server runs, something between forbids it: allow outgoing TCP to {host} port {port} in this computer's firewall and in the router, and incoming there."
+            ).format(host=link.host, port=link.port),
             name,
         )
         return
-    yield ok("port", f"TCP port {link.port} of {link.host} answers", name, seconds=monotonic() - began)
+    yield ok(
+        "port",
+        _("TCP port {port} of {host} answers").format(port=link.port, host=link.host),
+        name,
+        seconds=monotonic() - began,
+    )
     if link.known_hosts.is_file():
-        yield ok("confirmed keys", f"{link.known_hosts} is there", name)
+        yield ok(
+            mark("confirmed keys"), _("{known_hosts} is there").format(known_hosts=link.known_hosts), name
+        )
     else:
         yield failed(
-            "confirmed keys",
-            f"no server key was ever confirmed: {link.known_hosts} is not there",
-            f"filesync peer trust {name}   Compare the fingerprint with what the server's owner says.",
+            mark("confirmed keys"),
+            _("no server key was ever confirmed: {known_hosts} is not there").format(
+                known_hosts=link.known_hosts
+            ),
+            _(
+                "filesync peer trust {name}   Compare the fingerprint with what the server's owner says."
+            ).format(name=name),
             name,
         )
         return
@@ -230,8 +285,8 @@ def _logged_in(link: SftpLink, name: str, where: Ways) -> Iterator[Finding]:
 
 #: At which step a code of the road belongs.
 _STEPS = {
-    "host-key-unknown": "host key",
-    "host-key-changed": "host key",
+    "host-key-unknown": mark("host key"),
+    "host-key-changed": mark("host key"),
     "login-refused": "login",
     "identity-unreadable": "login",
     "incompatible": "server",
@@ -243,55 +298,67 @@ def _ask_server(server: SftpProbe, name: str, where: Ways, findings: list[Findin
     from filesync.transports import wire
 
     with server:
-        findings.append(ok("host key", "the server shows the key that was confirmed", name))
-        findings.append(ok("login", f"{server.link.place} accepts {server.link.identity.name}", name))
+        findings.append(ok(mark("host key"), _("the server shows the key that was confirmed"), name))
+        findings.append(
+            ok(
+                "login",
+                _("{place} accepts {name}").format(place=server.link.place, name=server.link.identity.name),
+                name,
+            )
+        )
         missing = [
             text
             for extension, text in (
-                (wire.POSIX_RENAME, "posix-rename@openssh.com (an existing file is replaced in two steps)"),
-                (wire.FSYNC, "fsync@openssh.com (after a power cut there, a file may have to be sent again)"),
+                (
+                    wire.POSIX_RENAME,
+                    _("posix-rename@openssh.com (an existing file is replaced in two steps)"),
+                ),
+                (
+                    wire.FSYNC,
+                    _("fsync@openssh.com (after a power cut there, a file may have to be sent again)"),
+                ),
             )
             if extension not in server.extensions
         ]
         findings.append(
             warning(
                 "server's abilities",
-                f"the server lacks {' and '.join(missing)}",
-                "Nothing to do: filesync does without. OpenSSH has both.",
+                _("the server lacks {missing}").format(missing=" and ".join(missing)),
+                _("Nothing to do: filesync does without. OpenSSH has both."),
                 name,
             )
             if missing
-            else ok("server's abilities", "atomic rename and flush to disk are offered", name)
+            else ok("server's abilities", _("atomic rename and flush to disk are offered"), name)
         )
         round_trip = server.round_trip_s()
-        seen = f"an answer takes {round_trip * 1000:.0f} ms"
+        seen = _("an answer takes {round_trip:.0f} ms").format(round_trip=round_trip * 1000)
         findings.append(
             warning(
-                "round trip",
+                mark("round trip"),
                 seen,
-                "Small files go slowly; look at the line (satellite, mobile, VPN).",
+                _("Small files go slowly; look at the line (satellite, mobile, VPN)."),
                 name,
                 seconds=round_trip,
             )
             if round_trip > SLOW_ROUND_TRIP_S
-            else ok("round trip", seen, name, seconds=round_trip)
+            else ok(mark("round trip"), seen, name, seconds=round_trip)
         )
         free = server.free_bytes()
         if free is not None:
-            seen = f"{say_bytes(free)} free on the server"
+            seen = _("{say_bytes} free on the server").format(say_bytes=say_bytes(free))
             findings.append(
-                ok("free space there", seen, name, free_bytes=free)
+                ok(mark("free space there"), seen, name, free_bytes=free)
                 if free > 200_000_000
                 else failed(
-                    "free space there",
+                    mark("free space there"),
                     seen,
-                    "Free some space there, or raise the account's quota.",
+                    _("Free some space there, or raise the account's quota."),
                     name,
                     free_bytes=free,
                 )
             )
-        findings.append(_life(server, "writing there", where.put, name))
-        findings.append(_life(server, "taking from there", where.fetch, name))
+        findings.append(_life(server, mark("writing there"), where.put, name))
+        findings.append(_life(server, mark("taking from there"), where.fetch, name))
 
 
 def _life(server: SftpProbe, what: str, folder: str, name: str) -> Finding:
@@ -300,8 +367,12 @@ def _life(server: SftpProbe, what: str, folder: str, name: str) -> Finding:
         if lying is None:
             return warning(
                 what,
-                f"{folder} is not on the server yet; the first exchange makes it, if the account may",
-                f"If it lasts, make it there, and give the account {server.link.user} the right to write in it (docs/sftp-server.md).",
+                _(
+                    "{folder} is not on the server yet; the first exchange makes it, if the account may"
+                ).format(folder=folder),
+                _(
+                    "If it lasts, make it there, and give the account {user} the right to write in it (docs/sftp-server.md)."
+                ).format(user=server.link.user),
                 name,
             )
         life = server.life(folder, PROBE_BYTES)
@@ -309,9 +380,12 @@ def _life(server: SftpProbe, what: str, folder: str, name: str) -> Finding:
         if error.code in {"denied", "gone"}:
             return failed(
                 what,
-                f"a probe file beside {folder} failed: {error.message}",
-                f"Give the account {server.link.user} the right to read, write and remove in {folder} and in the .partial beside it "
-                "(docs/sftp-server.md).",
+                _("a probe file beside {folder} failed: {message}").format(
+                    folder=folder, message=error.message
+                ),
+                _(
+                    "Give the account {user} the right to read, write and remove in {folder} and in the .partial beside it (docs/sftp-server.md)."
+                ).format(user=server.link.user, folder=folder),
                 name,
             )
         return of_error(what, error, name)
@@ -321,8 +395,10 @@ def _life(server: SftpProbe, what: str, folder: str, name: str) -> Finding:
     return Finding(
         what,
         outcome,
-        f"write, rename, read back and remove work beside {folder} ({say_bytes(int(up))}/s there, {say_bytes(int(down))}/s back; {lying} files lie there)",
-        "The line is slow: large batches take hours. Send cadastros at night (`windows`)."
+        _(
+            "write, rename, read back and remove work beside {folder} ({say_bytes}/s there, {say_bytes_2}/s back; {lying} files lie there)"
+        ).format(folder=folder, say_bytes=say_bytes(int(up)), say_bytes_2=say_bytes(int(down)), lying=lying),
+        _("The line is slow: large batches take hours. Send cadastros at night (`windows`).")
         if outcome is Outcome.WARNING
         else "",
         name,

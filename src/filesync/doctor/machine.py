@@ -13,6 +13,7 @@ from filesync.doctor.findings import Finding, Outcome, failed, ok, skipped, warn
 from filesync.doctor.probes import LEAF, PREFIX, Probe, ProbeDifferentError, probe
 from filesync.errors import TransportError
 from filesync.exchange.folders import PARTIAL
+from filesync.language import _, mark
 from filesync.watchers.folder import FolderWatcher, Place
 from filesync.writers.durable import FOREIGN_SUFFIX
 
@@ -33,34 +34,53 @@ def antivirus(root: Path, examine: Callable[[Path, int], Probe] = probe) -> Find
     times: list[Probe] = []
 
     def several() -> None:
-        for _ in range(FILES):
+        for _place in range(FILES):
             times.append(examine(root / "outbox", FILE_BYTES))  # noqa: PERF401 -- what was measured counts when it is cut short
 
-    exceptions = "Make an exception for the site's folder in the antivirus program; `filesync doctor` lists the very folders and programs below."
+    exceptions = _(
+        "Make an exception for the site's folder in the antivirus program; `filesync doctor` lists the very folders and programs below."
+    )
     try:
-        bounded(several, ANTIVIRUS_S, f"{FILES} files in {root / 'outbox' / PARTIAL}")
+        bounded(
+            several,
+            ANTIVIRUS_S,
+            _("{files} files in {root}").format(files=FILES, root=root / "outbox" / PARTIAL),
+        )
     except TransportError as error:
-        return failed("antivirus", f"{error.message} ({len(times)} were done)", exceptions)
+        return failed(
+            "antivirus",
+            _("{message} ({count} were done)").format(message=error.message, count=len(times)),
+            exceptions,
+        )
     except (OSError, ProbeDifferentError) as error:
-        return failed("antivirus", f"a file was held or changed: {error}", exceptions)
+        return failed("antivirus", _("a file was held or changed: {error}").format(error=error), exceptions)
     each = sorted(one.total_s for one in times)
     # The disk's own flush may be slow; who looks into files shows when they are renamed, read and removed.
     handled = sorted(one.rename_s + one.read_s + one.remove_s for one in times)
     held = sum(one.held for one in times)
-    seen = (
-        f"{FILES} files of {FILE_BYTES >> 10} KiB: {median(each) * 1000:.0f} ms each, the slowest {each[-1] * 1000:.0f} ms, "
-        f"of it rename, read and remove {handled[-1] * 1000:.0f} ms"
+    seen = _(
+        "{files} files of {file_bytes} KiB: {median:.0f} ms each, the slowest {each:.0f} ms, of it rename, read and remove {handled:.0f} ms"
+    ).format(
+        files=FILES,
+        file_bytes=FILE_BYTES >> 10,
+        median=median(each) * 1000,
+        each=each[-1] * 1000,
+        handled=handled[-1] * 1000,
     )
     measured = {"median_s": median(each), "slowest_s": each[-1], "handled_s": handled[-1], "held": held}
     if held or handled[-1] > HELD_S:
         return Finding(
             "antivirus",
             Outcome.WARNING,
-            f"{seen}; held by another program {held} times",
-            f"filesync waits and loses nothing, but turns take long. {exceptions}",
+            _("{seen}; held by another program {held} times").format(seen=seen, held=held),
+            _("filesync waits and loses nothing, but turns take long. {exceptions}").format(
+                exceptions=exceptions
+            ),
             measured=measured,
         )
-    return Finding("antivirus", Outcome.OK, f"{seen}; nobody held them", measured=measured)
+    return Finding(
+        "antivirus", Outcome.OK, _("{seen}; nobody held them").format(seen=seen), measured=measured
+    )
 
 
 def events(root: Path) -> Iterator[Finding]:
@@ -69,9 +89,11 @@ def events(root: Path) -> Iterator[Finding]:
     drop = disk_of(root / "drop")
     if drop.remote:
         yield warning(
-            "events in drop/",
-            f"{root / 'drop'} lies on a share ({drop.kind}): shares tell of nothing",
-            "Nothing is lost: the rescan finds what is dropped there, some minutes later.",
+            mark("events in drop/"),
+            _("{root} lies on a share ({kind}): shares tell of nothing").format(
+                root=root / "drop", kind=drop.kind
+            ),
+            _("Nothing is lost: the rescan finds what is dropped there, some minutes later."),
         )
 
 
@@ -94,21 +116,24 @@ def _events_of(root: Path) -> Finding:
             (home / name).unlink(missing_ok=True)
             watcher.stop()
     except (OSError, TransportError) as error:
-        return skipped("watcher events", f"could not be tried: {error}")
+        return skipped(mark("watcher events"), _("could not be tried: {error}").format(error=error))
     finally:
         if made:
             _leave(home)
     if heard:
-        return ok("watcher events", f"a new file in {home} was told of at once")
-    return _deaf(f"a new file in {home} was not told of within {EVENT_S:g} s")
+        return ok(mark("watcher events"), _("a new file in {home} was told of at once").format(home=home))
+    return _deaf(
+        _("a new file in {home} was not told of within {event_s:g} s").format(home=home, event_s=EVENT_S)
+    )
 
 
 def _deaf(why: str) -> Finding:
     return warning(
-        "watcher events",
+        mark("watcher events"),
         why,
-        "Nothing is lost: the rescan finds every file, some minutes later. On Linux, more folders can be watched with "
-        "sysctl fs.inotify.max_user_watches=524288; shares tell of nothing.",
+        _(
+            "Nothing is lost: the rescan finds every file, some minutes later. On Linux, more folders can be watched with sysctl fs.inotify.max_user_watches=524288; shares tell of nothing."
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from filesync.language import _
 from filesync.writers.durable import FOREIGN_SUFFIX, LOCKED_DELAYS_S, PARTIAL
 
 if TYPE_CHECKING:
@@ -84,7 +85,11 @@ def probe(
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         if found != data:
-            raise ProbeDifferentError(f"{partial}: {size} bytes were written, others were read back")
+            raise ProbeDifferentError(
+                _("{partial}: {size} bytes were written, others were read back").format(
+                    partial=partial, size=size
+                )
+            )
     write_s, sync_s, rename_s, read_s, remove_s = (later - earlier for earlier, later in pairwise(marks))
     return Probe(size, write_s, sync_s, rename_s, read_s, remove_s, held.times)
 

@@ -16,6 +16,7 @@ from filesync.doctor.holder import holder_of
 from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
 from filesync.errors import FilesyncError, TransportError
 from filesync.exchange.folders import PARTIAL, Folders
+from filesync.language import _, mark
 from filesync.stores.checking import quick_check
 from filesync.stores.sqlite import SqliteStore
 from filesync.writers.durable import fsync_folder
@@ -42,7 +43,9 @@ def configuration(root: Path) -> tuple[Settings | None, Finding]:
     peers = ", ".join(settings.peers) or "none"
     return settings, ok(
         "configuration",
-        f"{settings.site} ({settings.role.value}) in {root}; peers: {peers}",
+        _("{site} ({value}) in {root}; peers: {peers}").format(
+            site=settings.site, value=settings.role.value, root=root, peers=peers
+        ),
     )
 
 
@@ -60,11 +63,17 @@ def folders(root: Path, peers: Iterable[str]) -> Iterator[Finding]:
         yield failed(
             "folders",
             "; ".join(wrong),
-            f"Give the account that runs filesync ({_account()}) the right to read and write everything in {root}. "
-            "A folder that is missing may simply be made again.",
+            _(
+                "Give the account that runs filesync ({account}) the right to read and write everything in {root}. A folder that is missing may simply be made again."
+            ).format(account=_account(), root=root),
         )
     else:
-        yield ok("folders", f"all folders in {root} are there, and this account ({_account()}) may use them")
+        yield ok(
+            "folders",
+            _("all folders in {root} are there, and this account ({account}) may use them").format(
+                root=root, account=_account()
+            ),
+        )
     yield from _as_whom(root)
     for name in ("inbox", "outbox"):
         yield _written(root / name, name)
@@ -78,8 +87,10 @@ def _as_whom(root: Path) -> Iterator[Finding]:
     if owner != 0:
         yield warning(
             "account",
-            f"the site belongs to user {owner}, and the doctor was called by root, who may do everything",
-            "Call it as the account that runs the site: sudo -u ACCOUNT filesync doctor",
+            _(
+                "the site belongs to user {owner}, and the doctor was called by root, who may do everything"
+            ).format(owner=owner),
+            _("Call it as the account that runs the site: sudo -u ACCOUNT filesync doctor"),
         )
 
 
@@ -87,21 +98,25 @@ def _unusable(folder: Path) -> str | None:
     try:
         mode = folder.lstat().st_mode
     except FileNotFoundError:
-        return f"{folder} is missing"
+        return _("{folder} is missing").format(folder=folder)
     except OSError as error:
-        return f"{folder} cannot be looked at: {error.strerror}"
+        return _("{folder} cannot be looked at: {strerror}").format(folder=folder, strerror=error.strerror)
     if not stat.S_ISDIR(folder.stat().st_mode if folder.exists() else mode):
-        return f"{folder} is not a folder"
+        return _("{folder} is not a folder").format(folder=folder)
     missing = [
         word
         for word, way in (("read", os.R_OK), ("written", os.W_OK), ("entered", os.X_OK))
         if not os.access(folder, way)
     ]
-    return f"{folder} may not be {' and '.join(missing)}" if missing else None
+    return (
+        _("{folder} may not be {missing}").format(folder=folder, missing=" and ".join(missing))
+        if missing
+        else None
+    )
 
 
 def _written(folder: Path, name: str) -> Finding:
-    check = f"writing into {name}/"
+    check = _("writing into {name}/").format(name=name)
     try:
         remove_left_behind(folder, time.time())
         times = bounded(lambda: probe(folder, 64 << 10), FOLDER_S, str(folder))
@@ -110,30 +125,38 @@ def _written(folder: Path, name: str) -> Finding:
         return failed(
             check,
             str(error),
-            "The disk returns other data than were written. Save a copy of the site, and replace the disk.",
+            _(
+                "The disk returns other data than were written. Save a copy of the site, and replace the disk."
+            ),
         )
     except TransportError as error:
         return failed(
             check,
             error.message,
-            f"Something holds {folder}: a share that went away, or a disk that fails. The site belongs on a disk of this computer.",
+            _(
+                "Something holds {folder}: a share that went away, or a disk that fails. The site belongs on a disk of this computer."
+            ).format(folder=folder),
         )
     except OSError as error:
         return failed(
             check,
-            f"a probe file in {folder / PARTIAL} failed: {error}",
-            f"Give this account ({_account()}) the right to write there; look at the disk's free space.",
+            _("a probe file in {folder} failed: {error}").format(folder=folder / PARTIAL, error=error),
+            _(
+                "Give this account ({account}) the right to write there; look at the disk's free space."
+            ).format(account=_account()),
         )
     return ok(
-        check, f"write, rename, read back and remove work ({_ms(times.total_s)})", seconds=times.total_s
+        check,
+        _("write, rename, read back and remove work ({ms})").format(ms=_ms(times.total_s)),
+        seconds=times.total_s,
     )
 
 
 def space(root: Path, settings: Settings | None) -> Finding:
     """Room for what arrives. With less than the configured least nothing is fetched; nothing is lost by it."""
     if settings is None:
-        return free_space("free space", root)
-    return free_space("free space", root, least_bytes=settings.limits.disk_free_min_mib << 20)
+        return free_space(mark("free space"), root)
+    return free_space(mark("free space"), root, least_bytes=settings.limits.disk_free_min_mib << 20)
 
 
 def partials(root: Path, peers: Iterable[str]) -> Finding:
@@ -151,10 +174,11 @@ def partials(root: Path, peers: Iterable[str]) -> Finding:
         wrong += [str(folder) for folder, device in devices.items() if device != home]
     if wrong:
         return failed(
-            "same filesystem",
-            f"on another filesystem than the folder above: {', '.join(wrong)}",
-            "A file cannot appear there in one step. Let inbox/ and outbox/ with everything below them be on one disk: "
-            "move the whole site, instead of mounting something inside it.",
+            mark("same filesystem"),
+            _("on another filesystem than the folder above: {wrong}").format(wrong=", ".join(wrong)),
+            _(
+                "A file cannot appear there in one step. Let inbox/ and outbox/ with everything below them be on one disk: move the whole site, instead of mounting something inside it."
+            ),
         )
     try:
         other = [
@@ -163,14 +187,14 @@ def partials(root: Path, peers: Iterable[str]) -> Finding:
             if (root / name).stat().st_dev != (root / "inbox").stat().st_dev
         ]
     except OSError as error:
-        return skipped("same filesystem", f"a folder is missing: {error}")
+        return skipped(mark("same filesystem"), _("a folder is missing: {error}").format(error=error))
     if other:
         return warning(
-            "same filesystem",
-            f"{' and '.join(other)} on another disk than inbox/ and outbox/",
-            "This works; settled files are copied instead of renamed, so turns take longer.",
+            mark("same filesystem"),
+            _("{other} on another disk than inbox/ and outbox/").format(other=" and ".join(other)),
+            _("This works; settled files are copied instead of renamed, so turns take longer."),
         )
-    return ok("same filesystem", "every .partial/ is on the filesystem of its folders")
+    return ok(mark("same filesystem"), _("every .partial/ is on the filesystem of its folders"))
 
 
 def keys(root: Path, settings: Settings | None) -> Iterator[Finding]:
@@ -186,17 +210,19 @@ def keys(root: Path, settings: Settings | None) -> Iterator[Finding]:
         yield failed(
             "keys",
             "; ".join(open_to),
-            f"Close it: chmod 700 {root / 'keys'} && chmod 600 FILE. Whoever had read it can sign in this site's name: "
-            "if that is possible, make a new key and tell the peers.",
+            _(
+                "Close it: chmod 700 {root} && chmod 600 FILE. Whoever had read it can sign in this site's name: if that is possible, make a new key and tell the peers."
+            ).format(root=root / "keys"),
         )
     elif os.name == "nt":
         yield skipped(
             "keys",
-            f"who may read {root / 'keys'} is not examined on Windows: in its properties, under Security, "
-            "only this account, SYSTEM and Administrators should stand",
+            _(
+                "who may read {root} is not examined on Windows: in its properties, under Security, only this account, SYSTEM and Administrators should stand"
+            ).format(root=root / "keys"),
         )
     else:
-        yield ok("keys", "nobody else may read the private keys")
+        yield ok("keys", _("nobody else may read the private keys"))
     if settings is None:
         return
     public = config.key_path(root).with_suffix(".pub")
@@ -206,19 +232,28 @@ def keys(root: Path, settings: Settings | None) -> Iterator[Finding]:
         fits = False
     if not fits:
         yield warning(
-            "public key",
-            f"{public} is not the public half of this site's key",
-            f"Write it anew: filesync key > {public}   Peers that pinned the old one refuse what this site sends.",
+            mark("public key"),
+            _("{public} is not the public half of this site's key").format(public=public),
+            _(
+                "Write it anew: filesync key > {public}   Peers that pinned the old one refuse what this site sends."
+            ).format(public=public),
         )
     unpinned = [peer for peer in settings.peers if peer not in settings.pinned]
     if unpinned:
         yield warning(
-            "pinned keys",
-            f"no key is pinned for {', '.join(unpinned)}: anyone who can write into its folder can send in its name",
-            f"On that site: filesync key > {unpinned[0]}.pub   Bring the file here: filesync peer add {unpinned[0]} --key {unpinned[0]}.pub",
+            mark("pinned keys"),
+            _(
+                "no key is pinned for {unpinned}: anyone who can write into its folder can send in its name"
+            ).format(unpinned=", ".join(unpinned)),
+            _(
+                "On that site: filesync key > {unpinned}.pub   Bring the file here: filesync peer add {unpinned} --key {unpinned}.pub"
+            ).format(unpinned=unpinned[0]),
         )
     elif settings.peers:
-        yield ok("pinned keys", f"the key of every peer is pinned ({len(settings.peers)})")
+        yield ok(
+            mark("pinned keys"),
+            _("the key of every peer is pinned ({count})").format(count=len(settings.peers)),
+        )
 
 
 def _readable_by_others(path: Path) -> str | None:
@@ -230,26 +265,37 @@ def _readable_by_others(path: Path) -> str | None:
     except OSError:
         return None  # a missing key is a matter of the configuration, or of the link
     if found.st_mode & 0o077 and above.st_mode & 0o077:
-        return f"{path} may be read by others (mode {found.st_mode & 0o777:o})"
+        return _("{path} may be read by others (mode {st_mode:o})").format(
+            path=path, st_mode=found.st_mode & 0o777
+        )
     return None
 
 
 def lock(root: Path) -> Finding:
     """Who works in the site's folder now, and whether it runs by itself. That somebody does is no fault; the doctor needs no lock."""
     daemon = holder_of(root, Path("run") / "daemon.lock")
-    by_itself = f"; filesync run is at work (process {daemon.pid or 'unknown'})" if daemon.held else ""
+    by_itself = (
+        _("; filesync run is at work (process {pid})").format(pid=daemon.pid or "unknown")
+        if daemon.held
+        else ""
+    )
     holder = holder_of(root)
     if not holder.held:
-        return ok("lock", f"nobody works in this folder at the moment{by_itself}")
-    who = f"process {holder.pid}" if holder.pid else "a process"
+        return ok(
+            "lock", _("nobody works in this folder at the moment{by_itself}").format(by_itself=by_itself)
+        )
+    who = _("process {pid}").format(pid=holder.pid) if holder.pid else "a process"
     if holder.program:
         who += f" ({holder.program})"
     if holder.here:
-        return ok("lock", f"{who} works in this folder at the moment{by_itself}")
+        return ok(
+            "lock",
+            _("{who} works in this folder at the moment{by_itself}").format(who=who, by_itself=by_itself),
+        )
     return warning(
         "lock",
-        f"{who}, perhaps on another computer, works in this folder at the moment",
-        "A site runs on one computer only. If no other is meant to, end that one.",
+        _("{who}, perhaps on another computer, works in this folder at the moment").format(who=who),
+        _("A site runs on one computer only. If no other is meant to, end that one."),
     )
 
 
@@ -266,7 +312,14 @@ def database(root: Path, settings: Settings | None) -> Iterator[Finding]:
         yield Finding(
             "database",
             Outcome.FAILED,
-            f"{path} belongs to {site.id} ({site.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
+            _("{path} belongs to {id} ({value}), {file_name} says {site} ({value_2})").format(
+                path=path,
+                id=site.id,
+                value=site.role.value,
+                file_name=config.FILE_NAME,
+                site=settings.site,
+                value_2=settings.role.value,
+            ),
             code="site-mismatch",
         )
         return
@@ -274,20 +327,28 @@ def database(root: Path, settings: Settings | None) -> Iterator[Finding]:
     if disk.remote:
         yield failed(
             "database's disk",
-            f"{path} lies on a share ({disk.kind}, {disk.mounted_at})",
-            "SQLite cannot keep a database whole over a network. Move the site to a disk of this computer; only links may be shares.",
+            _("{path} lies on a share ({kind}, {mounted_at})").format(
+                path=path, kind=disk.kind, mounted_at=disk.mounted_at
+            ),
+            _(
+                "SQLite cannot keep a database whole over a network. Move the site to a disk of this computer; only links may be shares."
+            ),
         )
     size = path.stat().st_size
     try:
-        problems = bounded(lambda: quick_check(path), DATABASE_S, f"examining {path}")
+        problems = bounded(lambda: quick_check(path), DATABASE_S, _("examining {path}").format(path=path))
     except TransportError as error:
         if error.code != "timeout":
             yield of_error("database", error)
             return
         yield warning(
             "database",
-            f"{path} opens ({site.id}, epoch {site.epoch}), but is too large or its disk too slow to be read in {DATABASE_S:g} s ({say_bytes(size)})",
-            "Examine it at night: filesync doctor takes as long as the disk does.",
+            _(
+                "{path} opens ({id}, epoch {epoch}), but is too large or its disk too slow to be read in {database_s:g} s ({say_bytes})"
+            ).format(
+                path=path, id=site.id, epoch=site.epoch, database_s=DATABASE_S, say_bytes=say_bytes(size)
+            ),
+            _("Examine it at night: filesync doctor takes as long as the disk does."),
         )
         return
     except FilesyncError as error:
@@ -297,13 +358,15 @@ def database(root: Path, settings: Settings | None) -> Iterator[Finding]:
         yield Finding(
             "database",
             Outcome.FAILED,
-            f"{path} is damaged: {'; '.join(problems[:3])}",
+            _("{path} is damaged: {problems}").format(path=path, problems="; ".join(problems[:3])),
             code="store-damaged",
         )
         return
     yield ok(
         "database",
-        f"{path} is whole ({say_bytes(size)}; {site.id}, epoch {site.epoch})",
+        _("{path} is whole ({say_bytes}; {id}, epoch {epoch})").format(
+            path=path, say_bytes=say_bytes(size), id=site.id, epoch=site.epoch
+        ),
         bytes=size,
     )
     wal = path.with_name(path.name + "-wal")
@@ -311,8 +374,10 @@ def database(root: Path, settings: Settings | None) -> Iterator[Finding]:
     if waiting > WAL_BYTES_MAX:
         yield warning(
             "database's log",
-            f"{wal} has grown to {say_bytes(waiting)}",
-            "Some program keeps the database open for reading. End it; the next turn tidies the log. Never delete this file.",
+            _("{wal} has grown to {say_bytes}").format(wal=wal, say_bytes=say_bytes(waiting)),
+            _(
+                "Some program keeps the database open for reading. End it; the next turn tidies the log. Never delete this file."
+            ),
             bytes=waiting,
         )
 
@@ -323,8 +388,8 @@ def _account() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no name for this user id
-        return "this account"
+        return _("this account")
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
+    return _("{seconds:.0f} ms").format(seconds=seconds * 1000) if seconds < 10 else f"{seconds:.0f} s"

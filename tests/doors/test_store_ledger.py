@@ -187,14 +187,16 @@ def sealed(seq: int, *recipients: str, feed: Feed = OWN, **changes: object) -> s
 
 def test_a_sealed_batch_is_open_until_every_recipient_has_answered(store: SqliteStore) -> None:
     assert store.head("produtos", "caixas") is None
-    assert store.last_payload("produtos", "caixas") is None
+    assert store.last_sealed("produtos", "caixas") is None
     first, second = name(1, feed=OWN, epoch=MATRIZ.epoch), name(2, feed=OWN, epoch=MATRIZ.epoch)
     store.record_sealed([
         outgoing(first, ["caixa-02", "caixa-01"], documents=7, payload_bytes=99, format=Format.JSONL),
         outgoing(second, ["caixa-01"], mode=Mode.SNAPSHOT, payload_sha256="e" * 64, replaces=first.stem),
     ])  # fmt: skip
     assert store.head("produtos", "caixas") == Standing(2, f"{2:064x}")
-    assert store.last_payload("produtos", "caixas") == ("e" * 64, "snapshot")
+    assert store.last_sealed("produtos", "caixas") == (Mode.SNAPSHOT, frozenset({"caixa-01"}))
+    assert store.beginners("produtos", "caixas", ["caixa-01", "caixa-02", "caixa-03"]) == ("caixa-03",)
+    assert store.beginners("produtos", "nobody-yet", ["caixa-03"]) == ()
     assert [(o.name, o.recipient) for o in store.outgoing_open()] == [
         (first.stem, "caixa-01"), (first.stem, "caixa-02"), (second.stem, "caixa-01"),
     ]  # fmt: skip
@@ -323,6 +325,9 @@ SCANS = {
     "doctor_arrived": "f",
     "doctor_sealed": "fs_outgoing",  # LIMIT
     "problems": "fs_problem",  # LIMIT
+    "feed_heads": "f",
+    "heads_sum": "fs_feed",
+    "every_heard": "fs_peer",
     "days_sealed_after_close": "closed",  # one row per day that this site closed
 }
 

@@ -112,20 +112,6 @@ class DayEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosingRows:
-    """The closes of a day as rows: the closes themselves by column, then what they name.
-
-    `feeds`: origem, turno, dataset, audience, epoch, first, last, batches, documents. `rows`: … epoch, relation, rows. `totals`: … epoch, total,
-    value of, sum.
-    """
-
-    closings: list[dict[str, Any]] = field(default_factory=list)
-    feeds: list[tuple[Any, ...]] = field(default_factory=list)
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    totals: list[tuple[Any, ...]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
 class HeardOf:
     """The newest heartbeat of one installation of a peer, as it was signed."""
 

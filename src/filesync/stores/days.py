@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from filesync.protocol.envelope import sha256_hex
 from filesync.protocol.identity import Feed, Format
 from filesync.protocol.receipt import Verdict
-from filesync.stores import memory
+from filesync.stores import closings, memory
 from filesync.stores.database import QUERIES
 from filesync.stores.day_values import (
-    ClosingRows,
     DayBatch,
     DayEvent,
     DaySeen,
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from filesync.contracts import Contract
+    from filesync.stores.closings import ClosingRows
     from filesync.stores.database import Database
 
 
@@ -115,25 +116,15 @@ class Days:
         count, newest = self._db.select(QUERIES["day_counts"], (day.isoformat(),))[0]
         return count, newest
 
-    def closings(self, day: date, sites: Collection[str]) -> ClosingRows:
-        """The closes of the day that these sites sent, as rows. A site that sent none has none; neither has a store that never had any."""
-        if not self._db.select(QUERIES["table_columns"], ("fechamento_totais",)):
-            return ClosingRows()
-        asked = (day.isoformat(), json.dumps(sorted(sites)))
-        with self._db.snapshot():
-            return ClosingRows(
-                self._db.select_table(QUERIES["day_closings"], asked).to_pylist(),
-                self._db.select(QUERIES["day_closing_feeds"], asked),
-                self._db.select(QUERIES["day_closing_rows"], asked),
-                self._db.select(QUERIES["day_closing_totals"], asked),
-            )
+    def closings(self, contract: Contract, day: date, sites: Collection[str]) -> ClosingRows:
+        """The closes of the day that are held of these sites (`contract`: fechamento), as rows."""
+        return closings.closings(self._db, contract, day, sites)
 
-    def sales(self, day: date, sites: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Number and total of the sales of the day that are held of these sites."""
-        if not sites or not self._db.select(QUERIES["table_columns"], ("vendas",)):
-            return {}
-        asked = (day.isoformat(), json.dumps(sorted(sites)))
-        return {site: (count, total) for site, count, total in self._db.select(QUERIES["day_sales"], asked)}
+    def sales(
+        self, contract: Contract, total: str, day: date, sites: Collection[str]
+    ) -> dict[str, tuple[int, int]]:
+        """Number of documents of the day held of each of these sites, and the sum of their column `total`."""
+        return closings.sales(self._db, contract, total, day, sites)
 
     # ------------------------------------------------------------------------------------------------ steps and overrides
 

@@ -42,7 +42,10 @@ SELECT count(*), coalesce(max(batch_id), 0) FROM fs_incoming WHERE business_date
 
 -- name: days_since
 -- The business dates of batches that were decided after a given one.
-SELECT DISTINCT business_date FROM fs_incoming WHERE batch_id > ?1;
+SELECT business_date || '' AS day
+FROM fs_incoming
+WHERE batch_id > ?1
+GROUP BY business_date || ''; -- joined to nothing, so that the new batches are looked at and not the index of all days
 
 -- name: day_replaced
 -- Those of these batches that a later batch replaces, with what replaces them.
@@ -63,32 +66,6 @@ SELECT coalesce(sum(seq), 0) FROM fs_feed;
 -- name: every_heard
 -- What every installation of every peer said last, later installations later.
 SELECT peer, epoch, heartbeat, received_at FROM fs_peer ORDER BY peer_id;
-
--- name: day_closings
--- The closes of a day, whole, of these sites.
-SELECT c.* FROM json_each(?2) s CROSS JOIN fechamento c ON c.origem = s.value AND c.data = ?1 ORDER BY c.origem, c.turno;
-
--- name: day_closing_feeds
--- Which batches the closes of a day name.
-SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.seq_primeiro, l.seq_ultimo, l.lotes, l.documentos
-FROM json_each(?2) s CROSS JOIN fechamento_feeds l ON l.origem = s.value AND l.data = ?1;
-
--- name: day_closing_rows
--- How many rows these batches hold, by the closes.
-SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.relacao, l.linhas
-FROM json_each(?2) s CROSS JOIN fechamento_linhas l ON l.origem = s.value AND l.data = ?1;
-
--- name: day_closing_totals
--- The control totals of these batches, by the closes.
-SELECT l.origem, l.turno, l.dataset, l.audience, l.epoch, l.total, l.valor_de, l.valor
-FROM json_each(?2) s CROSS JOIN fechamento_totais l ON l.origem = s.value AND l.data = ?1;
-
--- name: day_sales
--- What is held of a day's sales, of these sites.
-SELECT v.origem, count(*), coalesce(sum(v.total_centavos), 0)
-FROM vendas v
-WHERE v.origem IN (SELECT value FROM json_each(?2)) AND v.data_movimento = ?1
-GROUP BY v.origem;
 
 -- name: mark_done
 -- A step was done. Done again, the later word stands.

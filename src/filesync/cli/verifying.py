@@ -1,20 +1,22 @@
-"""`filesync verify`: is this batch whole and right? Asks no site and no database, and changes nothing.
+"""`filesync verify`: is this batch, or this day's dossier, whole and right? Asks no site and no database, and changes nothing.
 
-The checks and their order are those of a station: name, manifest, signature, size, digest, then every row against the contract that
-is packed with this program. A check that cannot be made says why; it is not passed.
+The checks of a batch and their order are those of a station: name, manifest, signature, size, digest, then every row against the contract
+that is packed with this program. A check that cannot be made says why; it is not passed. What is checked of a dossier: auditing.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from filesync.cli import checks as checking
 from filesync.cli import screen, wording
+from filesync.cli.checks import Check
 from filesync.cli.ending import Ending
+from filesync.cli.language import _
 from filesync.cli.options import Json
 from filesync.errors import FilesyncError
 from filesync.protocol.identity import BatchName, FileKind, FileName, parse_file_name
@@ -30,48 +32,34 @@ PROBLEMS_SHOWN = 10
 SIGNED_BYTES_MAX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`passed`: True, False, or None where it could not be made."""
-
-    file: str
-    what: str
-    passed: bool | None
-    detail: str
-
-
 def verify(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, help="Manifests, payloads or receipts; what belongs to them is looked for beside them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, help="Manifests, payloads or receipts (what belongs to them is looked for beside them), or a day's dossier (.zip).")],
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The signer's public key (.pub), to check the signature.", show_default=False)] = None,
     as_json: Json = False,
 ) -> Ending:  # fmt: skip
-    """Check batches with no site and no database: name, manifest, size, digest, every row, totals."""
+    """Check batches and dossiers with no site and no database: names, signatures, digests, every row, totals."""
+    from filesync.cli.auditing import check_dossier
     from filesync.cli.peers import public_key
 
     public = None if key is None else public_key(key)
     with screen.Watch(quiet=as_json, text="checking"):
-        checks = [check for folder, names in _batches(files) for check in _batch(folder, names, public)]
-    wrong = [check for check in checks if check.passed is False]
+        zips = [path for path in files if path.suffix.lower() == ".zip"]
+        checks = [check for path in zips for check in check_dossier(path, public)]
+        batches = _batches([path for path in files if path not in zips])
+        checks += [check for folder, names in batches for check in _batch(folder, names, public)]
+    good = all(check.passed is not False for check in checks)
     if as_json:
-        screen.say_json({"good": not wrong, "checks": checks})
+        screen.say_json({"good": good, "checks": checks})
+    elif zips:
+        checking.say(
+            checks,
+            _(
+                "Do not rely on it. Ask the matriz for the dossier again: filesync dossier --date DAY FILE.zip"
+            ),
+        )
     else:
-        _say(checks, wrong)
-    return Ending.ATTENTION if wrong else Ending.DONE
-
-
-def _say(checks: list[Check], wrong: list[Check]) -> None:
-    marks = {True: ("ok    ", "green"), False: ("WRONG ", "bold red"), None: ("-     ", "yellow")}
-    file = ""
-    for check in checks:
-        if check.file != file:
-            file = check.file
-            screen.heading(file)
-        mark, style = marks[check.passed]
-        screen.say(f"  {mark}{check.what}: {check.detail}", style if check.passed is not True else "")
-    if wrong:
-        screen.say("Do not use it; have the sender send it again. (A site does that by itself.)", "bold red")
-    else:
-        screen.say("Nothing is wrong with what could be checked.", "bold green")
+        checking.say(checks, _("Do not use it; have the sender send it again. (A site does that by itself.)"))
+    return Ending.DONE if good else Ending.ATTENTION
 
 
 def _batches(files: list[Path]) -> Iterator[tuple[Path, list[str]]]:
@@ -82,7 +70,7 @@ def _batches(files: list[Path]) -> Iterator[tuple[Path, list[str]]]:
         groups.setdefault((path.absolute().parent, parsed.batch.stem if parsed else path.name), []).append(
             path.name
         )
-    for (folder, _), names in groups.items():
+    for (folder, _stem), names in groups.items():
         yield folder, names
 
 
@@ -161,7 +149,7 @@ def _payload(path: Path, manifest: Manifest) -> Iterator[Check]:
             size == manifest.payload_bytes,
             f"{size} bytes" + _expected(size, manifest.payload_bytes),
         )
-        sha256, _ = digest_file(path)
+        sha256, _size = digest_file(path)
     except OSError as err:
         yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
         return

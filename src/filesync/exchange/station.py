@@ -46,7 +46,7 @@ from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
     from pathlib import Path
     from types import TracebackType
@@ -183,6 +183,14 @@ class Station:
             self._import(report)
         return report
 
+    def settle(self, peer: str) -> ImportReport:
+        """Take in a peer's receipts, and nothing else of what lies in its inbox."""
+        report = ImportReport()
+        with self._working():
+            peers = {peer: self.context.settings.peers[peer]}
+            settle_all(replace(self.context, settings=replace(self.context.settings, peers=peers)), report)
+        return report
+
     def export(
         self,
         dataset: str,
@@ -193,12 +201,15 @@ class Station:
         format: Format | None = None,  # noqa: A002 -- the manifest's word
         full: bool = False,
         again: bool = False,
+        having: Mapping[str, str] | None = None,
     ) -> SealReport:
-        """Capture a dataset from its source (or from the file `path`) and seal what is new or changed."""
+        """Capture a dataset from its source (or from the file `path`) and seal what is new or changed.
+
+        `having`: from this site's own store, whatever its source, documents whose columns have these values (`{}`: all).
+        """
         with self._working():
-            return export(
-                self.context, Export(dataset, path, business_date, to, format, full, again), self.dropped
-            )
+            wanted = Export(dataset, path, business_date, to, format, full, again, having=having)
+            return export(self.context, wanted, self.dropped)
 
     def seal(
         self,

@@ -74,7 +74,7 @@ def test_heads_move_forward_and_each_number_keeps_its_manifest(store: SqliteStor
         (FEED, OTHER_EPOCH): Standing(1, f"{1:064x}"),
         (other, EPOCH): Standing(7, f"{7:064x}"),
     }
-    assert store.known(FEED, EPOCH, {2, 4, 9}) == {2: Known(f"{2:064x}"), 4: Known(f"{4:064x}")}
+    assert store.known(FEED, EPOCH, {2, 4, 9}) == {2: Known(f"{2:064x}"), 4: Known(f"{4:064x}", owed=True)}
     assert store.known(FEED, OTHER_EPOCH, [2]) == {}
     assert store.known(Feed("nobody", "sales", "matriz"), EPOCH, [1]) == {}
 
@@ -320,6 +320,11 @@ SCANS = {
     "read_meta": "fs_meta",  # four rows
     "standings": "fs_feed",  # one row per feed and epoch
     "feeds": "fs_feed",
+    "holes": "fs_hole",
+    "forget_holes": "fs_hole",
+    "voids": "f",
+    "voids_ahead": "f",
+    "heard_epochs": "fs_peer",
     "heard": "fs_peer",  # a few for each peer
     "told": "fs_told",  # one row for each peer
     "doctor_arrived": "f",

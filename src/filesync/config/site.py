@@ -11,16 +11,20 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
 from filesync.protocol.signing import PublicKey, SigningKey
 from filesync.sources.settings import SourceSettings
 from filesync.timetable import Window, parse_duration, parse_schedule, parse_window
 from filesync.transports.link import SftpLink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_NAME = "filesync.toml"
 KEY_NAME = "site_ed25519"
@@ -87,6 +91,9 @@ class Limits(_Section):
     )
     disk_free_min_mib: int = Field(
         default=256, ge=0, description="with less free space nothing is fetched until there is more"
+    )
+    patience: Annotated[str, AfterValidator(check_duration)] = Field(
+        default="10 min", description="a batch that is missing for so long is asked for again"
     )
 
 
@@ -163,6 +170,8 @@ class _File(_Section):
     role: Role
     limits: Limits = Limits()
     schedule: Timetable = Timetable()
+    steps: dict[str, StepSection] = Field(default_factory=dict)
+    overrides: OverrideSection = OverrideSection()
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
     peers: dict[SiteId, Peer] = Field(default_factory=dict)
     datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
@@ -183,6 +192,8 @@ class Settings:
     key: SigningKey
     pinned: dict[str, PublicKey]
     schedule: Timetable = field(default_factory=Timetable)
+    steps: Mapping[str, Step] = field(default_factory=lambda: day_steps({}))
+    overrides: OverrideSection = field(default_factory=OverrideSection)
 
     @property
     def database(self) -> Path:
@@ -262,7 +273,15 @@ def load(root: Path) -> Settings:
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))}, file.schedule,
+        _steps(path, file.steps), file.overrides,
     )  # fmt: skip
+
+
+def _steps(path: Path, sections: Mapping[str, StepSection]) -> dict[str, Step]:
+    try:
+        return day_steps(sections)
+    except ConfigError as err:
+        raise ConfigError(err.code, f"{path}: {err.message}") from err
 
 
 def key_path(root: Path) -> Path:
@@ -349,6 +368,7 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # payload_bytes_max = 4294967296
 # group_batches_max = 2000
 # disk_free_min_mib = 256          # with less free space nothing is fetched; it goes on by itself when there is more
+# patience = "10 min"              # a batch that is missing for so long is asked for again, by itself
 
 # When `filesync run` works, besides at once whenever something arrives or is dropped:
 # [schedule]
@@ -378,6 +398,14 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # [datasets.vendas.source.columns]
 # venda_id = {{ uuid_of = ["cupom"] }}
 # numero = "cupom"
+
+# The day at the matriz (docs/day.md): a step changed, or one of your own. Which sites are due is in sites.toml.
+# [steps.conciliar]
+# at = "D+1 06:00"                 # by itself not before; no clock ever closes a gate
+# automatic = true
+# [overrides]
+# two_persons = true               # whoever opens a gate against the evidence is confirmed by somebody else
+# hours = 24                       # so long it holds
 
 # Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
 # [peers.matriz]

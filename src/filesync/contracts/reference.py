@@ -164,6 +164,11 @@ def check_heartbeat(envelope: object) -> list[Problem]:
     return _check(envelope, "heartbeat")
 
 
+def check_void(envelope: object) -> list[Problem]:
+    """What is wrong with a void file's JSON value, by its JSON Schema."""
+    return _check(envelope, "void")
+
+
 def _check(envelope: object, kind: str) -> list[Problem]:
     errors = _envelope_validator(kind).iter_errors(envelope)
     return [named(error, None, None) for error, _ in zip(errors, range(PROBLEMS_MAX), strict=False)]

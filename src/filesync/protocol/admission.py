@@ -1,4 +1,4 @@
-"""May this manifest be applied now? One pure decision, returned as a value; it never raises.
+"""May this manifest be applied now, or this void be taken? One pure decision, returned as a value; it never raises.
 
 Its inputs are a manifest whose signature, digests and size were checked (exchange/incoming.py), and what the ledger
 knows. The rules, in this order:
@@ -7,14 +7,20 @@ knows. The rules, in this order:
 - The batch must name this site among its recipients.
 - A number that was decided stays decided: the same manifest again is a Replay of its receipt, another manifest under
   that number is refused. This comes before everything that can change with time, so that an answer never does.
+- A number that was given up (a void) stays given up: whatever manifest comes under it is refused as `voided`, and answered,
+  so that its origin owes the rows again.
 - The sender must be allowed to send the dataset: a setting, which may change.
 - A contract version that is not known here yet is waited for: an upgrade, not the origin, cures that.
 - A feed opens with number 1 and no `previous`, or with a snapshot at any number (a new recipient has no history).
   Anything else before an opening waits for the numbers that are missing.
 - An open feed goes on with the next number, whose `previous` is the digest of the manifest that was decided last.
-  With another `previous` it is refused, and uses up no number: the true one can still come.
+  With another `previous` it is refused, and uses up no number: the true one can still come. Where that digest is not known (this
+  site gave up a number whose manifest it never saw), any `previous` goes on.
 - A later number waits for those before it, a snapshot too. An earlier one that was never decided is from before this
   site's opening, and is refused.
+
+A void takes the place of its manifest: the same rules decide where it stands in the feed, except that its rows' contract does not matter, and
+that it may be said of a number whose rows are owed (rejected, or applied in part).
 
 Numbers and digests decide, never a clock. Who of two claims to an undecided number is right, a chain cannot tell when
 both fit it: that is the signature's work, and the ledger's that only the first is decided.
@@ -33,21 +39,33 @@ from filesync.protocol.receipt import MISSING_MAX, Problem
 
 if TYPE_CHECKING:
     from filesync.protocol.manifest import Manifest
+    from filesync.protocol.void import Void
+
+    #: What claims a number: a batch, or its origin's word that there will be none.
+    Claim: TypeAlias = Manifest | Void
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The head of a (feed, epoch) here: the last number that was decided, and on which manifest."""
+    """The head of a (feed, epoch) here: the last number that was decided, and on which manifest.
+
+    The digest is None where the number was given up without its manifest ever having been seen: any `previous` goes on from there.
+    """
 
     seq: int
-    manifest_sha256: str
+    manifest_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The manifest that a number was decided on."""
+    """The manifest that a number was decided on. `voided`: it was given up (then the manifest may never have been seen, None).
 
-    manifest_sha256: str
+    `owed`: rows of it are owed, for it was rejected or applied in part.
+    """
+
+    manifest_sha256: str | None
+    voided: bool = False
+    owed: bool = False
 
 
 class WaitReason(Enum):
@@ -104,12 +122,7 @@ def admit(
     if known is not None:
         return _decided_before(manifest, manifest_sha256, known)
     if not may_send:
-        feed = manifest.id.feed
-        return _refuse(
-            "not-allowed",
-            manifest,
-            f"expected a dataset that {sender} may send for {feed.audience}, got {feed.dataset}",
-        )
+        return _not_allowed(manifest, sender)
     if not contract_known:
         contract = f"{manifest.id.feed.dataset}.v{manifest.version}"
         return Wait(
@@ -117,11 +130,33 @@ def admit(
             f"{manifest.id}: expected a contract that is known here, got {contract}",
         )
     if standing is None:
-        return _opening(manifest)
+        return _opening(manifest, anywhere=manifest.mode is Mode.SNAPSHOT)
     return _next(manifest, standing)
 
 
-def _misdirected(manifest: Manifest, *, me: str, sender: str) -> Refuse | None:
+def admit_void(
+    void: Void, *, me: str, sender: str, standing: Standing | None, known: Known | None, may_send: bool
+) -> Decision:
+    """Decide on `void`, as `admit` does: Apply means that its number is given up now, Replay that this was said before, or comes too late."""
+    refusal = _misdirected(void, me=me, sender=sender)
+    if refusal is not None:
+        return refusal
+    if known is not None:
+        if known.manifest_sha256 not in (None, void.manifest_sha256):
+            return _other_content(void, void.manifest_sha256, known)
+        return Apply() if known.owed and not known.voided else Replay()
+    if not may_send:
+        return _not_allowed(void, sender)
+    return _opening(void, anywhere=False) if standing is None else _next(void, standing)
+
+
+def _not_allowed(claim: Claim, sender: str) -> Refuse:
+    feed = claim.id.feed
+    expected = f"expected a dataset that {sender} may send for {feed.audience}, got {feed.dataset}"
+    return _refuse("not-allowed", claim, expected)
+
+
+def _misdirected(manifest: Claim, *, me: str, sender: str) -> Refuse | None:
     feed = manifest.id.feed
     if sender != feed.origin:
         return _refuse(
@@ -135,25 +170,32 @@ def _misdirected(manifest: Manifest, *, me: str, sender: str) -> Refuse | None:
 
 
 def _decided_before(manifest: Manifest, manifest_sha256: str, known: Known) -> Decision:
+    if known.voided:
+        return _refuse(
+            "voided",
+            manifest,
+            f"expected a number that is still open, got {manifest.id.seq}, which was given up; its rows must come under a new one",
+        )
     if known.manifest_sha256 == manifest_sha256:
         return Replay()
-    return _refuse(
-        "same-number-other-content",
-        manifest,
-        f"expected manifest {known.manifest_sha256}, which was decided, got {manifest_sha256}",
-    )
+    return _other_content(manifest, manifest_sha256, known)
 
 
-def _opening(manifest: Manifest) -> Decision:
+def _other_content(claim: Claim, manifest_sha256: str, known: Known) -> Refuse:
+    decided = f"expected manifest {known.manifest_sha256}, which was decided, got {manifest_sha256}"
+    return _refuse("same-number-other-content", claim, decided)
+
+
+def _opening(manifest: Claim, *, anywhere: bool) -> Decision:
     seq = manifest.id.seq
-    if manifest.mode is Mode.SNAPSHOT or (seq == 1 and manifest.previous is None):
+    if anywhere or (seq == 1 and manifest.previous is None):
         return Apply()
     if seq == 1:
         return _refuse("broken-chain", manifest, f"expected no previous manifest, got {manifest.previous}")
     return _hole(manifest, 0)
 
 
-def _next(manifest: Manifest, standing: Standing) -> Decision:
+def _next(manifest: Claim, standing: Standing) -> Decision:
     seq = manifest.id.seq
     if seq <= standing.seq:
         return _refuse(
@@ -163,7 +205,7 @@ def _next(manifest: Manifest, standing: Standing) -> Decision:
         )
     if seq > standing.seq + 1:
         return _hole(manifest, standing.seq)
-    if manifest.previous != standing.manifest_sha256:
+    if standing.manifest_sha256 is not None and manifest.previous != standing.manifest_sha256:
         return _refuse(
             "broken-chain",
             manifest,
@@ -172,13 +214,13 @@ def _next(manifest: Manifest, standing: Standing) -> Decision:
     return Apply()
 
 
-def _hole(manifest: Manifest, decided: int) -> Wait:
+def _hole(manifest: Claim, decided: int) -> Wait:
     first, last = decided + 1, manifest.id.seq - 1
     detail = f"{manifest.id}: expected {first} to come first, got {manifest.id.seq}, {last - decided} missing"
     return Wait(WaitReason.HOLE, detail, tuple(range(first, min(last, decided + MISSING_MAX) + 1)))
 
 
-def _refuse(code: str, manifest: Manifest, what: str) -> Refuse:
+def _refuse(code: str, manifest: Claim, what: str) -> Refuse:
     return Refuse(Problem(code, f"{manifest.id}: {what}"))
 
 

@@ -1,4 +1,4 @@
-"""Strict readers of single fields, shared by manifest.py and receipt.py. Pure.
+"""Strict readers of single fields, shared by manifest.py, receipt.py, void.py and heartbeat.py. Pure.
 
 They accept exactly what schemas/envelope/ accepts (a property test holds the two together), a hundred times faster.
 Each returns the value in its type here, or raises FieldError naming the field, what was expected and what was found.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1  # the format of manifests and receipts that this program writes and reads
 SOFTWARE_CHARS_MAX: Final = 80
+RECIPIENTS_MAX: Final = 10_000
 
 T = TypeVar("T")
 
@@ -127,6 +128,16 @@ def identifier(value: object, pointer: str) -> str:
     if type(value) is str and _id(value) and value not in RESERVED_NAMES:
         return value
     raise FieldError(pointer, "an id: 1 to 24 of a-z, 0-9 and '-', no device name of Windows", value)
+
+
+def recipients(value: object, pointer: str) -> tuple[str, ...]:
+    """The sites that must answer a batch."""
+    if type(value) is not list or not 1 <= len(value) <= RECIPIENTS_MAX:
+        raise FieldError(pointer, f"1 to {RECIPIENTS_MAX} sites", value)
+    sites = tuple(identifier(site, pointer) for site in value)
+    if len(set(sites)) != len(sites):
+        raise FieldError(pointer, "every site once", value)
+    return sites
 
 
 def epoch(value: object, pointer: str) -> str:

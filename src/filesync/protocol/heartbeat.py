@@ -2,8 +2,10 @@
 
 - One file per sender and recipient, `heartbeat.<site>.json`; it overwrites itself, and losing one loses nothing.
 - It says how far the feeds for that peer are sealed: what was sealed there and is not here is on its way, or was never sent.
+- It asks (`wanted`) for numbers of the recipient's feeds that are missing at the sender: a batch that was lost, or never left.
 - `counter` grows with each one that an installation (epoch) writes: an older one that comes late, on a stick, changes nothing.
-- It decides nothing. No batch is applied, refused or settled because of a heartbeat; its clock is shown, never compared.
+- It decides nothing. No batch is applied, refused or settled because of a heartbeat; its clock is shown, never compared. What is asked
+  for is sent once more as it is.
 
 A site that sends none is as good a peer as any. Not here: the signature (signing.py), and what is made of it (exchange/heartbeats.py).
 """
@@ -23,11 +25,15 @@ from filesync.protocol.identity import SEQ_MAX, Role
 HEARTBEAT_BYTES_MAX: Final = 64 * 1024
 FEEDS_MAX: Final = 256
 CONTRACTS_MAX: Final = 256
+#: What is asked for at a time; what is missing beyond that is asked for when this has come.
+WANTED_MAX: Final = 32
+WANTED_NUMBERS_MAX: Final = 50
 
 _MEMBERS: Final = frozenset(
-    ("format", "site", "recipient", "role", "epoch", "counter", "clock", "software", "free_bytes", "feeds", "contracts")
+    ("format", "site", "recipient", "role", "epoch", "counter", "clock", "software", "free_bytes", "feeds", "contracts", "wanted")
 )  # fmt: skip
 _FEED: Final = frozenset(("dataset", "audience", "sealed", "oldest_open"))
+_WANTED: Final = frozenset(("dataset", "audience", "epoch", "missing"))
 _ROLES: Final = {role.value: role for role in Role}
 
 
@@ -50,6 +56,27 @@ class FeedMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Numbers of a feed of the recipient's that the sender misses, in that epoch."""
+
+    dataset: str
+    audience: str
+    epoch: str
+    missing: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "missing", self.missing[:WANTED_NUMBERS_MAX])
+
+    def to_signed(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset,
+            "audience": self.audience,
+            "epoch": self.epoch,
+            "missing": list(self.missing),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """See the module. Lists are cut to their bounds when it is made."""
 
@@ -63,10 +90,12 @@ class Heartbeat:
     free_bytes: int | None  # on the disk of the site's folder; None where it cannot be told
     feeds: tuple[FeedMark, ...]
     contracts: tuple[str, ...]  # `vendas.v1`: what the sender can judge
+    wanted: tuple[Wanted, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feeds", self.feeds[:FEEDS_MAX])
         object.__setattr__(self, "contracts", self.contracts[:CONTRACTS_MAX])
+        object.__setattr__(self, "wanted", self.wanted[:WANTED_MAX])
 
     def to_signed(self) -> dict[str, Any]:
         """The JSON object; `from_signed` of it is this heartbeat again."""
@@ -82,6 +111,7 @@ class Heartbeat:
             "free_bytes": self.free_bytes,
             "feeds": [feed.to_signed() for feed in self.feeds],
             "contracts": list(self.contracts),
+            "wanted": [wanted.to_signed() for wanted in self.wanted],
         }
 
     def news(self) -> dict[str, Any]:
@@ -119,6 +149,7 @@ def _read(signed: object) -> Heartbeat:
         None if free_bytes is None else fields.integer(free_bytes, 0, INT_MAX, "/free_bytes"),
         _feeds(signed["feeds"]),
         _contracts(signed["contracts"]),
+        _wanted(signed["wanted"]),
     )
 
 
@@ -143,3 +174,26 @@ def _contracts(value: object) -> tuple[str, ...]:
     if type(value) is not list or len(value) > CONTRACTS_MAX:
         raise FieldError("/contracts", f"at most {CONTRACTS_MAX} contracts", value)
     return tuple(fields.contract_name(name, f"/contracts/{at}") for at, name in enumerate(value))
+
+
+def _wanted(value: object) -> tuple[Wanted, ...]:
+    if type(value) is not list or len(value) > WANTED_MAX:
+        raise FieldError("/wanted", f"at most {WANTED_MAX} feeds", value)
+    return tuple(_wanted_feed(wanted, f"/wanted/{number}") for number, wanted in enumerate(value))
+
+
+def _wanted_feed(value: object, pointer: str) -> Wanted:
+    wanted = fields.members(value, _WANTED, pointer)
+    missing = wanted["missing"]
+    if type(missing) is not list or not 1 <= len(missing) <= WANTED_NUMBERS_MAX:
+        raise FieldError(f"{pointer}/missing", f"1 to {WANTED_NUMBERS_MAX} numbers", missing)
+    for seq in missing:
+        fields.integer(seq, 1, SEQ_MAX, f"{pointer}/missing")
+    if len(set(missing)) != len(missing):
+        raise FieldError(f"{pointer}/missing", "every number once", missing)
+    return Wanted(
+        fields.identifier(wanted["dataset"], f"{pointer}/dataset"),
+        fields.identifier(wanted["audience"], f"{pointer}/audience"),
+        fields.epoch(wanted["epoch"], f"{pointer}/epoch"),
+        tuple(missing),
+    )

@@ -4,7 +4,7 @@ The one grammar of file names (docs/protocol.md):
 
     <dataset>.<origin>.<audience>.<epoch>.<seq, 10 digits>.<business date, YYYYMMDD>.<first 12 hex of the payload's sha256>
 
-then `.parquet`, `.jsonl`, `.manifest.json`, or `.<recipient>.receipt.json`. Besides, `heartbeat.<site>.json`, which belongs to no batch.
+then `.parquet`, `.jsonl`, `.jsonl.age`, `.manifest.json`, `.void.json`, or `.<recipient>.receipt.json`. Besides, `heartbeat.<site>.json`, which belongs to no batch.
 
 - Every part is checked when its value is made, so that a name built from values is always safe as a file name on
   every system: no separator, no upper case, no device name of Windows, below 180 characters.
@@ -41,7 +41,7 @@ _STEM: Final = (
 )
 _stem = re.compile(_STEM).fullmatch
 _file_name = re.compile(
-    f"({_STEM})\\.(?:(?P<payload>parquet|jsonl)|(?P<manifest>manifest\\.json)|(?P<recipient>{ID_PATTERN})\\.receipt\\.json)"
+    f"({_STEM})\\.(?:(?P<payload>parquet|jsonl(?:\\.age)?)|(?P<manifest>manifest\\.json)|(?P<void>void\\.json)|(?P<recipient>{ID_PATTERN})\\.receipt\\.json)"
 ).fullmatch
 _heartbeat = re.compile(f"heartbeat\\.({ID_PATTERN})\\.json").fullmatch
 
@@ -60,6 +60,7 @@ class Format(Enum):
 
     PARQUET = "parquet"
     JSONL = "jsonl"
+    JSONL_AGE = "jsonl.age"  # JSON lines encrypted to the recipients (encryption.py)
 
 
 class Mode(Enum):
@@ -70,10 +71,11 @@ class Mode(Enum):
 
 
 class FileKind(Enum):
-    """The three kinds of file that travel."""
+    """The four kinds of file that travel in a batch's name."""
 
     PAYLOAD = "payload"
     MANIFEST = "manifest"
+    VOID = "void"  # the origin gives the number up
     RECEIPT = "receipt"
 
 
@@ -111,6 +113,16 @@ class Feed:
 
     def __str__(self) -> str:
         return f"{self.dataset}.{self.origin}.{self.audience}"
+
+    @classmethod
+    def parse(cls, text: str) -> Feed:
+        """The feed that `text` spells as file names do, `<dataset>.<origin>.<audience>`; ValueError otherwise."""
+        parts = text.split(".")
+        if len(parts) != 3:
+            raise ValueError(
+                f"feed: expected <dataset>.<origin>.<audience>, got {text[:FILE_NAME_CHARS_MAX]!r}"
+            )
+        return cls(parts[1], parts[0], parts[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,10 @@ class BatchName:
     def manifest(self) -> str:
         return f"{self.stem}.manifest.json"
 
+    @property
+    def void(self) -> str:
+        return f"{self.stem}.void.json"
+
     def receipt(self, recipient: str) -> str:
         return f"{self.stem}.{check_id(recipient)}.receipt.json"
 
@@ -188,7 +204,7 @@ class FileName:
             return self.batch.payload(self.format)
         if self.recipient is not None:
             return self.batch.receipt(self.recipient)
-        return self.batch.manifest
+        return self.batch.void if self.kind is FileKind.VOID else self.batch.manifest
 
 
 def parse_file_name(name: str) -> FileName | None:
@@ -205,7 +221,12 @@ def parse_file_name(name: str) -> FileName | None:
         return None
     if found["payload"]:
         return FileName(batch, FileKind.PAYLOAD, format=Format(found["payload"]))
-    return FileName(batch, FileKind.MANIFEST)
+    return FileName(batch, FileKind.VOID if found["void"] else FileKind.MANIFEST)
+
+
+def stem_of(file_name: str) -> str:
+    """The batch that a file belongs to whose name was parsed before: its first seven parts."""
+    return ".".join(file_name.split(".", 7)[:7])
 
 
 def heartbeat_name(site: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filesync.errors import RejectedError
 from filesync.protocol import fields
 from filesync.protocol.envelope import INT_MAX
-from filesync.protocol.fields import FieldError, UnknownFormatError
+from filesync.protocol.fields import RECIPIENTS_MAX, FieldError, UnknownFormatError
 from filesync.protocol.identity import SEQ_MAX, BatchId, BatchName, Feed, Format, Mode
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from datetime import date
 
 __all__ = ["RECIPIENTS_MAX", "Manifest", "UnknownFormatError"]
-
-RECIPIENTS_MAX: Final = 10_000
 
 _MEMBERS: Final = frozenset(
     {
@@ -138,7 +136,7 @@ def _read(signed: object) -> tuple[Manifest, str]:
     manifest = Manifest(
         _batch_id(batch),
         fields.integer(batch["version"], 1, INT_MAX, "/batch/version"),
-        _recipients(signed["recipients"]),
+        fields.recipients(signed["recipients"], "/recipients"),
         fields.choice(_MODES, signed["mode"], "/mode"),
         fields.day(signed["business_date"], "/business_date"),
         fields.choice(_FORMATS, payload["format"], "/payload/format"),
@@ -167,15 +165,6 @@ def _batch_id(batch: dict[str, Any]) -> BatchId:
         fields.epoch(batch["epoch"], "/batch/epoch"),
         fields.integer(batch["seq"], 1, SEQ_MAX, "/batch/seq"),
     )
-
-
-def _recipients(value: object) -> tuple[str, ...]:
-    if type(value) is not list or not 1 <= len(value) <= RECIPIENTS_MAX:
-        raise FieldError("/recipients", f"1 to {RECIPIENTS_MAX} sites", value)
-    sites = tuple(fields.identifier(site, "/recipients") for site in value)
-    if len(set(sites)) != len(sites):
-        raise FieldError("/recipients", "every site once", value)
-    return sites
 
 
 def _claimed(signed: object) -> str:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from filesync.stores.values import Site
 
 
-def record_heard(db: Database, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> None:
-    """Remember a heartbeat, unless a newer one of that installation is known."""
-    db.run(QUERIES["record_heard"], (peer, epoch, counter, heartbeat, at))
+def record_heard(db: Database, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> bool:
+    """Remember a heartbeat, unless it, or a newer one of that installation, is known. Whether it says something new."""
+    new = db.run(QUERIES["record_heard"], (peer, epoch, counter, heartbeat, at)) > 0
     db.run(QUERIES["forget_heard"], (peer,))
+    return new
 
 
 def heard(db: Database) -> dict[str, Heard]:

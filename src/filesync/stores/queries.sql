@@ -38,8 +38,8 @@ SELECT origin, dataset, audience, epoch, seq, manifest_sha256 FROM fs_feed WHERE
 SELECT seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND audience = ?3 AND epoch = ?4 AND seq > 0;
 
 -- name: known
--- Which of these numbers were decided here, and on which manifest.
-SELECT i.seq, i.manifest_sha256
+-- Which of these numbers were decided here, on which manifest, and whether rows of it are owed.
+SELECT i.seq, i.manifest_sha256, i.verdict <> 'APPLIED'
 FROM fs_feed f JOIN fs_incoming i USING (feed_id)
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT value FROM json_each(?5));
 
@@ -108,11 +108,19 @@ SELECT name, batch_id, version, mode, manifest_sha256, payload_sha256, verdict, 
 FROM fs_incoming
 WHERE name = ?1;
 
--- name: last_payload
--- What the newest batch of an own feed holds.
-SELECT o.payload_sha256, o.mode
-FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq)
+-- name: last_sealed
+-- The mode of the newest batch of an own feed, and who was to have it and has not refused it.
+SELECT o.mode, d.recipient
+FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq) LEFT JOIN fs_delivery d ON d.batch_id = o.batch_id AND d.verdict IS NOT 'REJECTED'
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
+
+-- name: beginners
+-- Which of these sites an own feed has begun without: none of them ever had its first batch, or a snapshot.
+SELECT asked.value FROM fs_feed f CROSS JOIN json_each(?5) AS asked
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND f.seq > 0 AND NOT EXISTS (
+    SELECT 1 FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
+    WHERE o.feed_id = f.feed_id AND d.recipient = asked.value AND (o.seq = 1 OR o.mode = 'snapshot')
+);
 
 -- name: outgoing_open
 -- Deliveries without an answer, in the order in which they were sealed.
@@ -246,6 +254,10 @@ SELECT bucket_id, entries FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2 ORDER
 -- Whether anything is remembered.
 SELECT EXISTS (SELECT 1 FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2);
 
+-- name: remembered
+-- How many documents a memory holds.
+SELECT coalesce(sum(length(entries)), 0) / 40 FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2;
+
 -- name: write_bucket
 -- A bucket is replaced as a whole.
 INSERT INTO fs_sealed (bucket_id, entries) VALUES (?1, ?2) ON CONFLICT (bucket_id) DO UPDATE SET entries = excluded.entries;
@@ -255,8 +267,9 @@ INSERT INTO fs_sealed (bucket_id, entries) VALUES (?1, ?2) ON CONFLICT (bucket_i
 DELETE FROM fs_sealed WHERE bucket_id BETWEEN ?1 AND ?2;
 
 -- name: rejected_batches
--- Batches of a dataset and audience that a recipient rejected, and whether a later batch has begun to replace them.
+-- Batches of a dataset and audience that a recipient rejected, and whether they are being replaced, or only their number was given up.
 SELECT DISTINCT o.batch_id, o.name, EXISTS (SELECT 1 FROM fs_outgoing later WHERE later.replaces = o.name)
+    OR EXISTS (SELECT 1 FROM fs_given_up g WHERE g.batch_id = o.batch_id)
 FROM fs_delivery d JOIN fs_outgoing o USING (batch_id) JOIN fs_feed f USING (feed_id)
 WHERE d.verdict = 'REJECTED' AND f.dataset = ?1 AND f.audience = ?2;
 

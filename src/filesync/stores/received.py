@@ -40,11 +40,15 @@ def standings(db: Database, site: str) -> dict[FeedEpoch, Standing]:
 
 
 def known(db: Database, feed: Feed, epoch: str, seqs: Collection[int]) -> dict[int, Known]:
-    """Those of these numbers that were decided, with the manifest that each was decided on."""
-    rows = db.select(
-        QUERIES["known"], (feed.origin, feed.dataset, feed.audience, epoch, json.dumps(sorted(seqs)))
-    )
-    return {seq: Known(sha256) for seq, sha256 in rows}
+    """Those of these numbers that were decided or given up, with the manifest that each was decided on."""
+    asked = (feed.origin, feed.dataset, feed.audience, epoch, json.dumps(sorted(seqs)))
+    given_up = {seq: Known(sha256, voided=True) for seq, sha256 in db.select(QUERIES["voids_known"], asked)}
+    decided = {
+        # A number that was decided and then given up keeps its answer; nothing of it is owed any more.
+        seq: Known(sha256, owed=bool(owed) and seq not in given_up)
+        for seq, sha256, owed in db.select(QUERIES["known"], asked)
+    }
+    return given_up | decided
 
 
 def receipt_of(db: Database, name: str) -> StoredReceipt | None:

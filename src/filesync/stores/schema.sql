@@ -18,7 +18,7 @@ CREATE TABLE fs_feed (
     manifest_sha256 TEXT,
     batches INTEGER NOT NULL DEFAULT 0 CHECK (batches >= 0), -- counted here, so that an overview never reads history
     UNIQUE (origin, dataset, audience, epoch),
-    CHECK ((seq = 0) = (manifest_sha256 IS NULL)) -- a head without its digest could not continue the chain
+    CHECK (seq > 0 OR manifest_sha256 IS NULL) -- unknown where the head was given up without its manifest having been seen (holes.py)
 ) STRICT;
 
 -- Batches decided here: applied, applied in part, or rejected. The receipt is sent from here, byte for byte, however often.

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 
     from filesync.contracts import Contract
     from filesync.protocol.admission import Known, Standing
-    from filesync.protocol.identity import Feed
+    from filesync.protocol.identity import Feed, Mode
+    from filesync.stores.memory import Compared
     from filesync.stores.tickets import TicketSeries
 
 #: Raised with every change of schema.sql. A store of a later number is not opened.
@@ -205,9 +206,18 @@ class SqliteStore:
         """The last number issued in an own feed in this epoch; None before the first."""
         return sent.head(self._db, self.site, dataset, audience)
 
-    def last_payload(self, dataset: str, audience: str) -> tuple[str, str] | None:
-        """The payload's sha256 and the mode of the newest batch of an own feed in this epoch."""
-        return sent.last_payload(self._db, self.site, dataset, audience)
+    def last_sealed(self, dataset: str, audience: str) -> tuple[Mode, frozenset[str]] | None:
+        """The mode of the newest batch of an own feed in this epoch, and its recipients but those who rejected it."""
+        return sent.last_sealed(self._db, self.site, dataset, audience)
+
+    def beginners(self, dataset: str, audience: str, sites: Sequence[str]) -> tuple[str, ...]:
+        """Those of `sites` that an own feed has begun without: they can take nothing of it up but a snapshot."""
+        return sent.beginners(self._db, self.site, dataset, audience, sites)
+
+    def compare_sealed(self, dataset: str, audience: str, digests: pa.Table) -> Compared:
+        """How documents (`key_digest`, `content_digest`) stand to all that is remembered as sealed. See `memory.compare`."""
+        with self._db.snapshot():
+            return memory.compare(self._db, dataset, audience, digests)
 
     def unsealed(self, dataset: str, audience: str, digests: pa.Table) -> pa.Table:
         """Which documents must be sealed: columns `row`, `owed_batch`. See `memory.unsealed`."""
@@ -250,10 +260,10 @@ class SqliteStore:
 
     # ------------------------------------------------------------------------------------------------ heartbeats
 
-    def record_heard(self, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> None:
-        """Remember what a peer said of itself; an older heartbeat of the same installation changes nothing."""
+    def record_heard(self, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> bool:
+        """Remember what a peer said of itself; an older heartbeat of the same installation changes nothing. Whether it was new."""
         with self._write():
-            peers.record_heard(self._db, peer, epoch, counter, heartbeat, at)
+            return peers.record_heard(self._db, peer, epoch, counter, heartbeat, at)
 
     def heard(self) -> dict[str, Heard]:
         """The newest heartbeat of each peer's latest installation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from filesync.config.roster import Roster, SiteEntry, load_roster
 from filesync.config.site import (
     FILE_NAME,
     KEY_NAME,
@@ -23,6 +24,15 @@ from filesync.config.site import (
     toml_text,
     write_private,
 )
+from filesync.config.steps import (
+    DayTime,
+    Ending,
+    OverrideSection,
+    Step,
+    StepSection,
+    day_steps,
+    parse_day_time,
+)
 
 __all__ = [
     "FILE_NAME",
@@ -30,14 +40,24 @@ __all__ = [
     "RELAYS_BY_ROLE",
     "SENDS_BY_ROLE",
     "Dataset",
+    "DayTime",
+    "Ending",
     "Limits",
+    "OverrideSection",
     "Peer",
+    "Roster",
     "Settings",
+    "SiteEntry",
     "SiteId",
+    "Step",
+    "StepSection",
     "Timetable",
     "check_mailbox",
+    "day_steps",
     "key_path",
     "load",
+    "load_roster",
+    "parse_day_time",
     "pinned_path",
     "read_public_key",
     "render_new",

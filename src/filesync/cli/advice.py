@@ -74,10 +74,11 @@ ADVICE: dict[str, Advice] = {
     "not-signed": Advice(None, mark("There is no signature to hand out: it was made without a key.")),
     "contract-unusable": Advice(None, mark("Correct the schema at the places named; schemas/README.md lists the keywords that can be used.")),
     "key-changed": Advice(None, mark("The contract in schemas/ does not fit the data that are held. Put the right one back.")),
+    "portal-missing": Advice(None, mark("If the portal is not known here yet: filesync peer add portal --role portal --link FOLDER")),
     "client-unknown": Advice(None, mark("Look the code up (`filesync report agency --date AAAA-MM-DD` names the customers of a day). A new customer is known here when clientes has come.")),
     "no-business-date": Advice(None, mark("Leave --date out: these data belong to no movement day.")),
     "dataset-unknown": Advice(None, mark("`filesync contract list` shows the datasets.")),
-    "encryption-missing": Advice(None, mark("These data stay where they are until filesync can encrypt them.")),
+    "recipient-key-missing": Advice(None, mark("Nothing was sent. Have `filesync key` there print the site's public key, then here: filesync peer add ID --key FILE --replace-key")),
     # the service
     "service-exists": Advice(None, mark("Nothing was changed. Look at that file; move it aside if it may go.")),
     "service-failed": Advice(None, mark("The files are written. Read what the system said, cure it, and install again; or do the steps by hand (--print).")),
@@ -118,6 +119,14 @@ ADVICE: dict[str, Advice] = {
     "oversized": Advice(mark("the file is larger than announced or allowed"), mark("Nothing to do: the sender keeps its copy and sends it again at the next exchange. If it keeps happening, check the disk or the USB stick. The limit is under [limits] in filesync.toml.")),
     "swapped": Advice(mark("the file holds the content of another batch"), _AGAIN),
     "renamed": Advice(mark("the file was renamed: it says that it is another batch"), mark("Nothing to do if nobody renames files by hand: the sender sends it again.")),
+    "not-readable-here": Advice(
+        mark("it was encrypted to another key than this site's"),
+        mark("Give the sender this site's key (`filesync key` prints it); there: filesync peer add ID --key FILE --replace-key, then export DATASET --full again."),
+    ),
+    "not-encrypted": Advice(
+        mark("it holds secrets and came in clear"),
+        mark("Nothing of it was applied. Tell whoever runs the sending site: those passwords must be changed. Then: filesync quarantine discard NAME --reason …, and remove the file."),
+    ),
     "payload-unreadable": Advice(mark("its content cannot be read"), mark("Ask whoever runs the sending site; nothing of it was applied here. It must be exported again there.")),
     "payload-missing": Advice(mark("its content has not arrived yet"), mark("Nothing to do: filesync takes it up again by itself. The sender ships it again.")),
     "manifest-missing": Advice(mark("content whose description (manifest) has not arrived yet"), mark("Nothing to do: filesync takes it up again by itself. If it still lies there after days, it may be removed.")),

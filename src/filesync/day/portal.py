@@ -74,7 +74,8 @@ class PortalDay:
 class PortalReport:
     """What an export came to. `total`, `clients` and `without_client` are of what was asked for, as the store holds it now.
 
-    `through`: the newest arrival that the export covers. `clientes` is None where this site has no source of them.
+    `through`: the newest arrival that the export covers. `clientes` is None where this site has no source of them, `names_sent` whether they
+    were ever sent.
     """
 
     day: date
@@ -85,6 +86,7 @@ class PortalReport:
     vendas: SealReport
     clientes: SealReport | None
     clientes_failed: Held | None
+    names_sent: bool
     total: Sums
     clients: int
     without_client: Sums
@@ -107,9 +109,10 @@ def export_portal(station: Station, day: date, *, client: str | None = None) -> 
     vendas = station.export(VENDAS, business_date=day, to=audience, having=having)
     total, clients, without = _movement(ctx, day, client)
     recipients = ctx.settings.members(audience)
+    names_sent = ctx.store.head(CLIENTES, audience) is not None
     report = PortalReport(
-        day, client, recipients, evidence, through, vendas, clientes, failed, total, clients, without
-    )
+        day, client, recipients, evidence, through, vendas, clientes, failed, names_sent, total, clients, without
+    )  # fmt: skip
     ask(station, report)
     return report
 

@@ -88,8 +88,18 @@ def figures(ctx: Context, batches: Sequence[DaySealed]) -> Figures:
 
 
 def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa.Table]:
-    """What lies in a batch that was sealed here. RejectedError "payload-lost" where no whole copy is left."""
+    """What lies in a batch that was sealed here. RejectedError "payload-lost" where no whole copy is left.
+
+    Nothing, where none is left and all of it was sealed again since.
+    """
     path = _payload(ctx, batch)
+    if path is None:
+        if ctx.store.days.superseded(batch):
+            return
+        raise RejectedError(
+            "payload-lost",
+            f"{batch.name}: expected its payload in the outbox or the archive, got no whole copy",
+        )
     for chunk in read_payload(path, batch.format, contract, chunk_rows=ctx.settings.limits.chunk_documents):
         yield chunk.table
 
@@ -151,17 +161,14 @@ def _contract(ctx: Context, batch: DaySealed) -> Contract:
     return contract
 
 
-def _payload(ctx: Context, batch: DaySealed) -> Path:
+def _payload(ctx: Context, batch: DaySealed) -> Path | None:
     manifest = Manifest.from_signed(json.loads(batch.manifest))
     folders = [*map(ctx.folders.outbox, batch.verdicts), ctx.folders.archive(manifest.business_date)]
     for folder in folders:
         path = folder / manifest.payload_file
         if path.is_file() and digest_file(path)[0] == batch.payload_sha256:
             return path
-    raise RejectedError(
-        "payload-lost",
-        f"{batch.name}: expected its payload in the outbox or the archive, got no whole copy of {manifest.payload_file}",
-    )
+    return None
 
 
 class _Sums:

@@ -69,6 +69,11 @@ class Days:
         with self._db.snapshot():
             return memory.sealed_in(self._db, dataset, audience, digests)
 
+    def superseded(self, batch: DaySealed) -> bool:
+        """Whether every document of this batch was sealed again since."""
+        with self._db.snapshot():
+            return not memory.newest_of_any(self._db, batch.feed.dataset, batch.feed.audience, batch.batch_id)
+
     def sealed_after_close(self, me: str) -> list[SealedAfterClose]:
         """Own (`me`) closed days of which more sales were sealed since. Costs the days that were ever closed, not their batches."""
         return [

@@ -12,6 +12,7 @@ Writing functions expect an open transaction (sqlite.py). What is not here: maki
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -82,6 +83,51 @@ def sealed_in(db: Database, dataset: str, audience: str, digests: pa.Table) -> n
             part = asked[picked]
             found[picked] = _look_up(_held(db, memory_id, part), part)[0]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Of documents that were asked about: how many there are, how many of them are remembered, and with the same content.
+
+    `remembered` counts all that the memory holds. `known == remembered`: nothing that was sealed is absent.
+    """
+
+    asked: int
+    remembered: int
+    known: int
+    same: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether they are exactly what was sealed."""
+        return self.asked == self.remembered == self.same
+
+
+def compare(db: Database, dataset: str, audience: str, digests: pa.Table) -> Compared:
+    """Compare documents, each key once, with everything that is remembered."""
+    memory_id = _memory_id(db, dataset, audience)
+    if memory_id is None:
+        return Compared(digests.num_rows, 0, 0, 0)
+    asked = words_of(digests)
+    known = same = 0
+    for picked in _ranged(asked):
+        part = asked[picked]
+        ids, equal = _look_up(_held(db, memory_id, part), part)
+        known += int(np.count_nonzero(ids))
+        same += int(np.count_nonzero(equal))
+    remembered = db.select(QUERIES["remembered"], _span(memory_id, 0, BUCKETS - 1))[0][0]
+    return Compared(len(asked), remembered, known, same)
+
+
+def newest_of_any(db: Database, dataset: str, audience: str, batch_id: int) -> bool:
+    """Whether some document was sealed last in this batch. Reads the whole memory: for what is rare."""
+    memory_id = _memory_id(db, dataset, audience)
+    step = BUCKETS // RANGES
+    for first in range(0, BUCKETS, step) if memory_id is not None else ():
+        table = db.select_table(QUERIES["buckets_between"], _span(memory_id, first, first + step - 1))
+        if table.num_rows and bool((_unpacked(table)[:, 4] == np.uint64(batch_id)).any()):
+            return True
+    return False
 
 
 def remember(db: Database, dataset: str, audience: str, sealed: Sequence[tuple[Digests, int]]) -> None:
@@ -178,8 +224,11 @@ def _held(db: Database, memory_id: int, asked: Words) -> Words:
         table = db.select_table(
             QUERIES["buckets_between"], _span(memory_id, int(bucket.min()), int(bucket.max()))
         )
-    if not table.num_rows:
-        return np.empty((0, _WORDS), np.uint64)
+    return _unpacked(table) if table.num_rows else np.empty((0, _WORDS), np.uint64)
+
+
+def _unpacked(table: pa.Table) -> Words:
+    """The entries of buckets that were read, in their order."""
     blobs = [
         np.frombuffer(_data(chunk), "<u8").reshape(-1, _WORDS) for chunk in table.column("entries").chunks
     ]

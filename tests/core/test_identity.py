@@ -49,6 +49,7 @@ def test_names_are_spelled_as_documented() -> None:
     assert NAME.stem == str(NAME) == STEM
     assert NAME.payload(Format.PARQUET) == f"{STEM}.parquet"
     assert NAME.payload(Format.JSONL) == f"{STEM}.jsonl"
+    assert NAME.payload(Format.JSONL_AGE) == f"{STEM}.jsonl.age"
     assert NAME.manifest == f"{STEM}.manifest.json"
     assert NAME.receipt("posto-centro") == f"{STEM}.posto-centro.receipt.json"
 

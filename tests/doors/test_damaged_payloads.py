@@ -7,7 +7,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,7 +44,7 @@ class AnyColumns:
 
 
 def read(
-    path: Path, kind: Format = Format.PARQUET, contract: Contract = CONTRACT, **options: int
+    path: Path, kind: Format = Format.PARQUET, contract: Contract = CONTRACT, **options: Any
 ) -> list[Chunk]:
     return list(read_payload(path, kind, contract, **options))
 
@@ -556,7 +556,7 @@ def test_every_line_is_a_document_or_malformed(lines: list[bytes], newline: bool
 
 def test_a_source_of_chunks_can_be_left_early(path: Path) -> None:
     """The file must be closed then: Windows moves no open file to quarantine."""
-    for kind in Format:
+    for kind in (Format.PARQUET, Format.JSONL):
         write_payload(path, kind, CONTRACT, [numbered(10)])
         chunks: Iterator[Chunk] = read_payload(path, kind, CONTRACT, chunk_rows=2)
         next(chunks)

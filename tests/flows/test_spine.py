@@ -181,20 +181,6 @@ def test_the_matriz_passes_sales_on_to_the_portal(pair: Network) -> None:
     assert rows(pair["portal"]) == rows(pair["matriz"])
 
 
-def test_credenciais_do_not_leave_unencrypted(pair: Network) -> None:
-    secret = {
-        "origem": "matriz", "matricula": "M001", "ativo": True,
-        "senha": "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObGRdescudvJCs",
-    }  # fmt: skip
-    contract = pair["matriz"].context.contracts.latest("credenciais")
-    assert contract is not None
-    hashes = next(c.name for c in contract.relations[0].columns if "hash" in c.name or "senha" in c.name)
-    secret = {(hashes if name == "senha" else name): value for name, value in secret.items()}
-    with pytest.raises(ConfigError, match="encrypted"):
-        pair["matriz"].seal("credenciais", table([secret], "credenciais"))
-    assert pair.outbox("matriz", "caixa-01") == []
-
-
 def test_dropped_files_are_captured_by_the_turn_and_left_as_they_are(pair: Network) -> None:
     pair.configure("caixa-01", '\n[datasets.vendas.source]\nkind = "jsonl"\npath = "drop/vendas/*.jsonl"\n')
     drop = pair.root / "caixa-01" / "drop" / "vendas"

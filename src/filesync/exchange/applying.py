@@ -23,13 +23,13 @@ import pyarrow.compute as pc
 
 from filesync.contracts import Contract, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
-from filesync.exchange import quarantine
+from filesync.exchange import discreet, quarantine
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import named
 from filesync.exchange.pipeline import ahead
 from filesync.exchange.reports import AppliedBatch
 from filesync.protocol.envelope import INT_MAX, canonical
-from filesync.protocol.identity import Mode
+from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
 from filesync.stores.sqlite import in_runs
@@ -62,7 +62,9 @@ class Ready:
     @property
     def groupable(self) -> bool:
         """Whether it may share a transaction with others."""
-        return self.data is not None and self.verified.manifest.mode is Mode.DELTA
+        manifest = self.verified.manifest
+        secret = self.contract.encrypted or manifest.format is Format.JSONL_AGE
+        return self.data is not None and manifest.mode is Mode.DELTA and not secret
 
 
 @dataclass(slots=True)
@@ -166,6 +168,7 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
         start = tx.savepoint()
         try:
             _too_large(ctx, ready)
+            _in_clear(ready)
             tx.ensure_tables(contract)
             try:
                 flat = (contract.flatten(chunk) for chunk in _good_chunks(ctx, ready, outcome))
@@ -269,10 +272,15 @@ def _good_chunks(ctx: Context, ready: Ready, outcome: _Outcome) -> Iterator[pa.T
         contract,
         chunk_rows=ctx.settings.limits.chunk_documents,
         rows_max=documents,
+        key=ctx.settings.key,
     ):
         claimed.add(part.table)
         malformed += len(part.malformed_rows)
-        outcome.refuse(part.malformed, len(part.malformed_rows), [text for _, text in part.malformed_rows])
+        outcome.refuse(
+            part.malformed,
+            len(part.malformed_rows),
+            [discreet.text(contract, text) for _, text in part.malformed_rows],
+        )
         good = _checked(ctx, ready, part, outcome)
         if outcome.bad > BAD_DOCUMENTS_MAX:
             raise _BrokenBatchError(outcome.problems)
@@ -315,7 +323,8 @@ def _checked(ctx: Context, ready: Ready, part: Chunk, outcome: _Outcome) -> pa.T
 
 
 def _lines(contract: Contract, table: pa.Table) -> list[str]:
-    return [json.dumps(document, ensure_ascii=False) for document in contract.documents(table)]
+    shown = discreet.columns(contract, table)
+    return [json.dumps(document, ensure_ascii=False) for document in contract.documents(shown)]
 
 
 def _may_relay(ctx: Context, ready: Ready) -> bool:
@@ -327,6 +336,15 @@ def _too_large(ctx: Context, ready: Ready) -> None:
     if claim > limit:
         raise RejectedError(
             "oversized", f"{ready.verified.stem}: expected at most {limit} payload bytes, got {claim}"
+        )
+
+
+def _in_clear(ready: Ready) -> None:
+    """What may only travel encrypted is not applied when it came in clear: its origin must learn of it and change the secrets."""
+    if ready.contract.encrypted and ready.verified.manifest.format is not Format.JSONL_AGE:
+        raise RejectedError(
+            "not-encrypted",
+            f"{ready.verified.stem}: expected a payload encrypted to {ready.contract.dataset}' recipients, got one in clear",
         )
 
 
@@ -376,5 +394,6 @@ def _decide(
     )  # fmt: skip
     return IncomingRecord(
         batch_id, manifest.name, manifest.version, manifest.mode, ready.verified.sha256, manifest.payload_sha256, verdict,
-        canonical(receipt.to_signed()).decode(), ready.received_at, now, rows.get(ready.contract.dataset, 0),
+        canonical(receipt.to_signed()).decode(), ready.received_at, now, rows.get(ready.contract.dataset, 0), manifest.replaces,
+        None if verdict is Verdict.APPLIED else canonical({"rows": dict(manifest.rows), "totals": manifest.to_signed()["totals"]}).decode(),
     )  # fmt: skip

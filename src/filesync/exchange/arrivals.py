@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING
 from filesync.errors import DamagedError, RejectedError
 from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit
 from filesync.protocol.envelope import Envelope, decode, sha256_hex
-from filesync.protocol.identity import Feed, FileKind, FileName, parse_file_name, parse_heartbeat_name
+from filesync.protocol.identity import (
+    Feed,
+    FileKind,
+    FileName,
+    parse_file_name,
+    parse_heartbeat_name,
+    stem_of,
+)
 from filesync.protocol.manifest import Manifest, UnknownFormatError
 from filesync.protocol.receipt import Problem
 from filesync.protocol.signing import SignatureError
@@ -81,7 +88,7 @@ class Listing:
     def orphans(self) -> tuple[str, ...]:
         """Payloads whose manifest is not here (yet)."""
         stems = {m.batch.stem for m in self.manifests}
-        return tuple(name for name in self.payloads if name.rsplit(".", 1)[0] not in stems)
+        return tuple(name for name in self.payloads if stem_of(name) not in stems)
 
 
 @dataclass(slots=True)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, RejectedError, TransportError
-from filesync.exchange import quarantine
+from filesync.exchange import discreet, quarantine
 from filesync.exchange.cutting import PROBLEMS_MAX, BadRowsError, Order
 from filesync.exchange.dropped import patience, stamp
 from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held, SealReport
+from filesync.protocol.identity import Format
 from filesync.protocol.receipt import Problem
 from filesync.sources import Kind, SourceSettings, read_source, source_files
 from filesync.writers.payload import digest_file
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from filesync.exchange.context import Context
     from filesync.exchange.dropped import Dropped
-    from filesync.protocol.identity import Format
+    from filesync.sources.capture import Captured
     from filesync.sources.completeness import NotYet
 
     #: What is done with the documents of one file or query, in tables of the contract's columns.
@@ -56,7 +58,9 @@ class Export:
     again: bool = False
     only_new_files: bool = False
     hurried: bool = False  # files that were done with, and not touched since, are passed over unread
-    having: Mapping[str, str] | None = None  # the store only: documents whose columns have these values
+    having: Mapping[str, str] | None = (
+        None  # from this site's own store, whatever the source: documents whose columns have these values
+    )
     sealing: Sealing = seal  # another one only looks: then nothing is written or remembered, and all else is as it is for sealing
 
     @property
@@ -75,7 +79,7 @@ def order_of(ctx: Context, export: Export) -> Order:
     return Order(
         contract,
         ctx.settings.audience_of(export.dataset, export.to),
-        export.format or chosen.format,
+        Format.JSONL_AGE if contract.encrypted else export.format or chosen.format,
         chosen.documents_max,
         export.business_date,
         export.full,
@@ -88,11 +92,20 @@ def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
     if wanted.path is not None:
         wanted = replace(wanted, path=wanted.path.absolute())
     order = order_of(ctx, wanted)
-    source = _source(ctx, wanted)
-    if source.kind is Kind.STORE:
+    if wanted.having is not None:
         return _export_store(ctx, order, wanted)
-    if source.kind is Kind.SQL:
-        return _export_one(ctx, order, wanted, source, None)
+    source = _source(ctx, wanted)
+    beginners = _beginners(ctx, order, wanted)
+    if source.kind in (Kind.STORE, Kind.SQL):
+        if beginners:  # what these do not hold is gone
+            order = replace(order, full=True)
+        whole = (
+            _export_store(ctx, order, wanted)
+            if source.kind is Kind.STORE
+            else _export_one(ctx, order, wanted, source, None)
+        )
+        whole.begun_for = beginners if whole.sealed else ()
+        return whole
     files = source_files(source, ctx.folders.root, wanted.path)
     if wanted.path is None:
         files = dropped.candidates(source, files)
@@ -104,9 +117,10 @@ def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
             f"{wanted.dataset}: --full needs one file, got {len(files)}; name it with --from",
         )
     report = SealReport(wanted.dataset)
+    only = beginners if len(files) == 1 else ()
     for path in files:
         try:
-            _add(report, _export_file(ctx, order, wanted, source, path, dropped))
+            _add(report, _export_file(ctx, order, wanted, source, path, dropped, only))
         except (RejectedError, TransportError) as err:
             if len(files) == 1 and not wanted.only_new_files:
                 raise
@@ -115,6 +129,30 @@ def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
             if err.code == "source-locked":
                 report.look_again(dropped.locked_again_s(label))
     return report
+
+
+def _beginners(ctx: Context, order: Order, wanted: Export) -> tuple[str, ...]:
+    """Sites that came to the audience of a cadastro after its feed had begun, and wait for a snapshot."""
+    if order.contract.active_column is None or order.full or wanted.looks or wanted.having is not None:
+        return ()
+    recipients = ctx.settings.members(order.audience)
+    return ctx.store.beginners(order.contract.dataset, order.audience, recipients)
+
+
+def _holds_everything(ctx: Context, order: Order, tables: list[pa.Table]) -> bool:
+    """Whether these documents leave out nothing that was sealed: a snapshot of them takes nothing away from anybody.
+
+    A file may hold changes only, even where it is the only one. Nothing in it says so; what was sealed before does.
+    """
+    known = [row_digests(order.contract.conform(table), order.contract.key) for table in tables]
+    digests = pa.table(
+        {
+            "key_digest": pa.chunked_array([each.keys for each in known], pa.binary(16)),
+            "content_digest": pa.chunked_array([each.contents for each in known], pa.binary(16)),
+        }
+    )
+    compared = ctx.store.compare_sealed(order.contract.dataset, order.audience, digests)
+    return compared.known == compared.remembered > 0
 
 
 def labels(ctx: Context) -> set[str]:
@@ -149,7 +187,13 @@ def _source(ctx: Context, wanted: Export) -> SourceSettings:
 
 
 def _export_file(
-    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path, dropped: Dropped
+    ctx: Context,
+    order: Order,
+    wanted: Export,
+    source: SourceSettings,
+    path: Path,
+    dropped: Dropped,
+    beginners: tuple[str, ...],
 ) -> SealReport:
     label = _label(ctx, path)
     settings = f"{source.digest(order.contract.name)} {order.audience}"
@@ -158,7 +202,7 @@ def _export_file(
             return SealReport(wanted.dataset)
         before = stamp(path)
         digest, _ = digest_file(path)
-        if wanted.only_new_files:
+        if wanted.only_new_files and not beginners:
             known = ctx.store.captured(label)
             if known is not None and (known.content_sha256, known.settings_sha256) == (digest, settings):
                 dropped.done_with(label, settings, before)
@@ -169,7 +213,7 @@ def _export_file(
             if verdict is not None:
                 return _not_yet(ctx, wanted, label, verdict)
     try:
-        report = _export_one(ctx, order, wanted, source, path)
+        report = _export_one(ctx, order, wanted, source, path, beginners)
     except RejectedError:
         if not wanted.looks:
             dropped.done_with(label, settings, before)
@@ -188,7 +232,12 @@ def _not_yet(ctx: Context, wanted: Export, label: str, verdict: NotYet) -> SealR
 
 
 def _export_one(
-    ctx: Context, order: Order, wanted: Export, source: SourceSettings, path: Path | None
+    ctx: Context,
+    order: Order,
+    wanted: Export,
+    source: SourceSettings,
+    path: Path | None,
+    beginners: tuple[str, ...] = (),
 ) -> SealReport:
     label = _label(ctx, path) if path is not None else f"{wanted.dataset} query"
     unformed: list[Problem] = []
@@ -196,15 +245,23 @@ def _export_one(
     lines: list[npt.NDArray[np.int64]] = []
 
     def chunks() -> Iterator[pa.Table]:
-        for captured in read_source(source, order.contract, root=ctx.folders.root, site=ctx.me, path=path):
-            lost.extend(json.dumps(entry, ensure_ascii=False, default=str) for entry in captured.set_aside)
-            unformed.extend(captured.problems[: PROBLEMS_MAX - len(unformed)])
+        for captured in _read(ctx, source, order, path):
+            kept = (json.dumps(entry, ensure_ascii=False, default=str) for entry in captured.set_aside)
+            lost.extend(discreet.text(order.contract, entry) for entry in kept)
+            told = captured.problems[: PROBLEMS_MAX - len(unformed)]
+            unformed.extend(discreet.problems(order.contract, told))
             lines.append(captured.lines)
             yield captured.table
 
     case = f"{wanted.dataset}.{Path(label).name}" if path is not None else f"{wanted.dataset}.query"
     try:
-        report = wanted.sealing(ctx, order, chunks())
+        if beginners:
+            tables = list(chunks())
+            order = replace(order, full=_holds_everything(ctx, order, tables))
+            report = wanted.sealing(ctx, order, iter(tables))
+            report.begun_for = beginners if order.full and report.sealed else ()
+        else:
+            report = wanted.sealing(ctx, order, chunks())
     except RejectedError as err:
         broken = _at_source_lines(list(err.problems), lines) if isinstance(err, BadRowsError) else []
         problem = Problem(err.code, f"{label}: {err.message}")
@@ -229,6 +286,16 @@ def _export_one(
     elif wanted.business_date is None:
         quarantine.resolve_note(ctx, ctx.me, case)
     return report
+
+
+def _read(ctx: Context, source: SourceSettings, order: Order, path: Path | None) -> Iterator[Captured]:
+    try:
+        yield from read_source(source, order.contract, root=ctx.folders.root, site=ctx.me, path=path)
+    except RejectedError as err:
+        if not order.contract.encrypted:
+            raise
+        # Not `from err`: what a traceback shows of the first error may be a secret.
+        raise RejectedError(err.code, discreet.reason(order.contract, err.message)) from None
 
 
 def _at_source_lines(problems: list[Problem], lines: list[npt.NDArray[np.int64]]) -> list[Problem]:
@@ -271,4 +338,6 @@ def _add(total: SealReport, part: SealReport) -> None:
     total.gaps += part.gaps
     total.sources += part.sources
     total.failed += part.failed
+    total.begun_for = (*total.begun_for, *part.begun_for)
+    total.beginners = part.beginners
     total.look_again(part.look_again_s)

@@ -34,7 +34,7 @@ from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.reports import Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.envelope import canonical, encode
-from filesync.protocol.identity import SEQ_MAX, BatchName
+from filesync.protocol.identity import SEQ_MAX, BatchName, stem_of
 from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
 from filesync.stores.values import RefusedRecord
 from filesync.writers import durable
@@ -85,7 +85,7 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
         if isinstance(item, Unfit):
             if item.set_aside:  # with its payload, which nothing here vouches for any more
                 stem = item.name.removesuffix(".manifest.json")
-                payloads = [name for name in listing.payloads if name.rsplit(".", 1)[0] == stem]
+                payloads = [name for name in listing.payloads if stem_of(name) == stem]
                 _set_aside(ctx, listing, item.name, [*payloads, item.name], item.problem, report)
             else:
                 report.waiting.append(Held(listing.peer, item.name, item.problem.code, item.problem.message))
@@ -280,7 +280,7 @@ def _replay(ctx: Context, listing: Listing, replays: Sequence[Verified], report:
 
 def _put_away_orphans(ctx: Context, listing: Listing) -> None:
     """A payload whose batch was decided here: a late second copy, whose manifest was put away before it came."""
-    orphans = {name.rsplit(".", 1)[0]: name for name in listing.orphans()}
+    orphans = {stem_of(name): name for name in listing.orphans()}
     known = ctx.store.answered(orphans) if orphans else ()
     days = {stem: BatchName.parse(stem).business_date for stem in known}
     _put_away([(listing.folder / orphans[stem], ctx.folders.archive(day)) for stem, day in days.items()])

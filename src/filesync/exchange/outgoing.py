@@ -23,7 +23,7 @@ from filesync.exchange.cutting import Order, Piece, batches, pieces
 from filesync.exchange.reports import Progress, SealedBatch, SealReport
 from filesync.protocol.admission import Standing
 from filesync.protocol.envelope import canonical, encode, sha256_hex
-from filesync.protocol.identity import BatchId, Feed, Mode
+from filesync.protocol.identity import BatchId, Feed, Format, Mode
 from filesync.protocol.manifest import Manifest
 from filesync.stores.digests import Digests
 from filesync.stores.sqlite import OutgoingRecord
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filesync.contracts import Contract, TotalsSum
+    from filesync.protocol.signing import PublicKey
 
 #: Batches that share folder syncs and a ledger transaction, up to so many payload bytes: a large one stands alone.
 WAVE_BATCHES = 64
@@ -79,23 +80,19 @@ def seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     beyond the waves that were complete before.
     """
     contract = order.contract
-    if contract.encrypted:
-        raise ConfigError(
-            "encryption-missing",
-            f"{contract.dataset} holds password hashes and may only travel encrypted to its recipient, which this version cannot do",
-        )
     report = SealReport(contract.dataset)
     recipients = ctx.settings.members(order.audience)
+    readers = _readers(ctx, order, recipients)
     head = ctx.store.head(contract.dataset, order.audience)
     whole = order.mode is Mode.SNAPSHOT
     wave: list[_Prepared] = []
     try:
         for batch in batches(pieces(ctx, order, chunks, report), None if whole else order.documents_max):
-            prepared = _prepare(ctx, order, recipients, batch, head)
-            if whole and _held_already(ctx, order, prepared):
-                prepared.temporary.unlink()
-                report.unchanged += prepared.record.documents
+            first = next(batch)
+            if whole and _held_already(ctx, order, recipients, first):
+                report.unchanged += first.table.num_rows + sum(piece.table.num_rows for piece in batch)
                 continue
+            prepared = _prepare(ctx, order, recipients, readers, chain([first], batch), head)
             head = prepared.standing
             wave.append(prepared)
             size = sum(each.record.payload_bytes for each in wave)
@@ -107,17 +104,42 @@ def seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
             prepared.temporary.unlink(missing_ok=True)
         raise
     _finish(ctx, order, recipients, wave, report)
+    if contract.active_column is not None:
+        report.beginners = ctx.store.beginners(contract.dataset, order.audience, recipients)
     return report
 
 
-def _held_already(ctx: Context, order: Order, prepared: _Prepared) -> bool:
-    """Whether this is the snapshot that was sealed last, once more."""
-    last = ctx.store.last_payload(order.contract.dataset, order.audience)
-    return last == (prepared.record.payload_sha256, order.mode.value)
+def _readers(ctx: Context, order: Order, recipients: tuple[str, ...]) -> tuple[PublicKey, ...]:
+    """The keys that an encrypted payload is for: those that its recipients' signatures are checked with. One that is not known is an error."""
+    if order.format is not Format.JSONL_AGE:
+        return ()
+    pinned = ctx.settings.pinned
+    if unknown := [peer for peer in recipients if peer not in pinned]:
+        raise ConfigError(
+            "recipient-key-missing",
+            f"{order.contract.dataset} travels encrypted to its recipients; no key is known of {', '.join(unknown)}",
+        )
+    return tuple(pinned[peer] for peer in recipients)
+
+
+def _held_already(ctx: Context, order: Order, recipients: tuple[str, ...], whole: Piece) -> bool:
+    """Whether all of them have this very snapshot as their newest batch, or will have it. By content: an encrypted one is never the same bytes."""
+    if order.again:
+        return False
+    dataset, audience = order.contract.dataset, order.audience
+    last = ctx.store.last_sealed(dataset, audience)
+    if last is None or last[0] is not Mode.SNAPSHOT or not last[1].issuperset(recipients):
+        return False
+    return ctx.store.compare_sealed(dataset, audience, whole.digests).equal
 
 
 def _prepare(
-    ctx: Context, order: Order, recipients: tuple[str, ...], parts: Iterator[Piece], head: Standing | None
+    ctx: Context,
+    order: Order,
+    recipients: tuple[str, ...],
+    readers: tuple[PublicKey, ...],
+    parts: Iterator[Piece],
+    head: Standing | None,
 ) -> _Prepared:
     """Write the payload and make the promise."""
     contract = order.contract
@@ -127,7 +149,9 @@ def _prepare(
     temporary = durable.partial_path(outbox, f"{contract.dataset}.{order.audience}.{seq}.sealing")
     temporary.parent.mkdir(parents=True, exist_ok=True)
     sealing = _Sealing(contract.totals_sum(), Digests(temporary.parent))
-    written = write_payload(temporary, order.format, contract, sealing.through(chain([first], parts)))
+    written = write_payload(
+        temporary, order.format, contract, sealing.through(chain([first], parts)), readers=readers
+    )
     _named_once(contract, temporary, sealing)
     manifest = Manifest(
         id=BatchId(Feed(ctx.me, contract.dataset, order.audience), ctx.epoch, seq),

@@ -59,7 +59,8 @@ class SealedBatch:
 class SealReport:
     """`unchanged`: documents sealed before with this content. `refused`: documents that broke the contract (all counted, some named).
 
-    `failed`: files that could not be read; the others were captured.
+    `failed`: files that could not be read; the others were captured. `begun_for`: sites for whose sake a snapshot was made, for they came to
+    the audience when the feed had begun. `beginners`: such sites that still wait for one, because this source may not hold everything.
     """
 
     dataset: str
@@ -71,6 +72,8 @@ class SealReport:
     gaps: list[Gap] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     failed: list[Held] = field(default_factory=list)
+    begun_for: tuple[str, ...] = ()
+    beginners: tuple[str, ...] = ()
     look_again_s: float | None = None
 
     def look_again(self, seconds: float | None) -> None:

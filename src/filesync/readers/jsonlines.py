@@ -15,6 +15,7 @@ Not here: the rules of the contract. Empty lines and a BOM are bad lines; CR LF 
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from itertools import chain
@@ -53,11 +54,11 @@ class Lines:
     malformed_rows: tuple[tuple[int, str], ...] = ()
 
 
-def read(path: Path, contract: Contract, chunk_rows: int, rows_max: int | None) -> Iterator[Lines]:
+def read(payload: Path | bytes, contract: Contract, chunk_rows: int, rows_max: int | None) -> Iterator[Lines]:
     """The payload's lines in order, at most `chunk_rows` at a time; RejectedError when there are more than `rows_max`."""
     parser = _Parser(contract)
     first = malformed = 0
-    with path.open("rb", buffering=0) as file:
+    with io.BytesIO(payload) if isinstance(payload, bytes) else payload.open("rb", buffering=0) as file:
         for block in _blocks(file, chunk_rows):
             if rows_max is not None and first + block.count > rows_max:
                 raise RejectedError(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from filesync.errors import RejectedError
+from filesync.protocol.encryption import ENCRYPTED_BYTES_MAX, decrypt
 from filesync.protocol.identity import Format
 from filesync.readers import jsonlines, parquet
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from filesync.contracts import Contract
     from filesync.protocol.receipt import Problem
+    from filesync.protocol.signing import SigningKey
 
 CHUNK_ROWS = 1 << 16
 
@@ -51,12 +54,13 @@ def read_payload(
     *,
     chunk_rows: int = CHUNK_ROWS,
     rows_max: int | None = None,
+    key: SigningKey | None = None,
 ) -> Iterator[Chunk]:
     """The payload in order, up to `chunk_rows` rows at a time.
 
     `rows_max` is the number of documents that the manifest claims: a payload with more is refused, before it is decoded if its
     format says so. Raises RejectedError("payload-unreadable" | "schema-mismatch") with what was expected and found; OSError as the
-    system raises it.
+    system raises it. An encrypted payload is opened with `key`, in memory ("not-readable-here", "oversized").
     """
     match format:
         case Format.PARQUET:
@@ -67,6 +71,17 @@ def read_payload(
         case Format.JSONL:
             for lines in jsonlines.read(path, contract, chunk_rows, rows_max):
                 yield Chunk(lines.table, lines.rows, lines.malformed, lines.malformed_rows)
+        case Format.JSONL_AGE:
+            for lines in jsonlines.read(_opened(path, key), contract, chunk_rows, rows_max):
+                yield Chunk(lines.table, lines.rows, lines.malformed, lines.malformed_rows)
+
+
+def _opened(path: Path, key: SigningKey | None) -> bytes:
+    """The text of an encrypted payload. It is held, never written."""
+    if key is None:
+        raise RejectedError("not-readable-here", f"{path.name}: expected a key to open it with, got none")
+    with path.open("rb") as file:
+        return decrypt(file.read(ENCRYPTED_BYTES_MAX + 1), key)
 
 
 def read_many(
@@ -77,8 +92,10 @@ def read_many(
     """All documents of many small payloads in one table, and for each document the index of its payload.
 
     All or nothing: RejectedError when anything in any of them is wrong; then `read_payload` says what, one by one. The caller bounds
-    how much it asks for at once.
+    how much it asks for at once. Encrypted payloads are read one by one, never here.
     """
+    if format is Format.JSONL_AGE:
+        raise ValueError("expected payloads that are not encrypted")
     reader = parquet.read_many if format is Format.PARQUET else jsonlines.read_many
     table, counts = reader(payloads, contract)
     return table, pa.array(np.repeat(np.arange(len(counts), dtype=np.int32), counts))

@@ -51,10 +51,18 @@ def head(db: Database, site: Site, dataset: str, audience: str) -> Standing | No
     return Standing(*rows[0]) if rows else None
 
 
-def last_payload(db: Database, site: Site, dataset: str, audience: str) -> tuple[str, str] | None:
-    """Digest and mode of the newest batch of an own feed, in this epoch."""
-    rows = db.select(QUERIES["last_payload"], (site.id, dataset, audience, site.epoch))
-    return (rows[0][0], rows[0][1]) if rows else None
+def last_sealed(db: Database, site: Site, dataset: str, audience: str) -> tuple[Mode, frozenset[str]] | None:
+    """The mode of the newest batch of an own feed, in this epoch, and its recipients but those who rejected it."""
+    rows = db.select(QUERIES["last_sealed"], (site.id, dataset, audience, site.epoch))
+    if not rows:
+        return None
+    return Mode(rows[0][0]), frozenset(recipient for _, recipient in rows if recipient is not None)
+
+
+def beginners(db: Database, site: Site, dataset: str, audience: str, sites: Sequence[str]) -> tuple[str, ...]:
+    """Those of `sites` that an own feed has begun without: they can take nothing of it up but a snapshot."""
+    asked = (site.id, dataset, audience, site.epoch, json.dumps(list(sites)))
+    return tuple(sorted(recipient for (recipient,) in db.select(QUERIES["beginners"], asked)))
 
 
 def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_others: bool) -> None:

@@ -20,7 +20,7 @@ from filesync.errors import RejectedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from filesync.writers.payload import HashingFile
+    from filesync.writers.payload import Sink
 
 BLOCK_ROWS = 1 << 14  # bounds the text that is held at once
 LINE_BYTES_MAX = 1 << 20  # what readers/jsonlines.py still takes
@@ -29,7 +29,7 @@ LINE_BYTES_MAX = 1 << 20  # what readers/jsonlines.py still takes
 class JsonLinesWriter:
     """`PayloadWriter` for JSON lines."""
 
-    def __init__(self, file: HashingFile, schema: pa.Schema) -> None:
+    def __init__(self, file: Sink, schema: pa.Schema) -> None:
         self._file = file
         self._schema = schema
 

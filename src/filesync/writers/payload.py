@@ -1,7 +1,9 @@
 """Writes one payload file: rows in, bytes on the way to the disk hashed and counted, never read a second time.
 
 Equal rows in equal order give equal bytes, however they were cut into tables (with the same version of the libraries): a
-batch that is sealed again after a crash has the digest that it had before.
+batch that is sealed again after a crash has the digest that it had before. Encrypted ones do not: every encryption is another.
+
+An encrypted payload is put together in memory, bounded, and only its encrypted bytes are ever written.
 
 The file is written where the caller says, usually inside `durable.staged`, which syncs it and makes it visible. The next
 table is fetched (captured, validated) while the one before it is being encoded: two tables are held, never more.
@@ -17,18 +19,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from filesync.errors import RejectedError
+from filesync.protocol.encryption import PLAIN_BYTES_MAX, encrypt
 from filesync.protocol.identity import Format
 from filesync.writers.jsonlines import JsonLinesWriter
 from filesync.writers.parquet import ParquetWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     import pyarrow as pa
 
     from filesync.contracts import Contract
+    from filesync.protocol.signing import PublicKey
 
 _WRITE_BYTES = 1 << 20
 
@@ -48,6 +53,31 @@ class PayloadWriter(Protocol):
     def write(self, table: pa.Table) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Where a writer's bytes go."""
+
+    def write(self, data: bytes | pa.Buffer) -> int: ...
+
+
+class SecretText:
+    """Bytes that are held in memory until they are encrypted; RejectedError("oversized") when they are too many."""
+
+    def __init__(self) -> None:
+        self._text = bytearray()
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        view = memoryview(data)
+        if len(self._text) + view.nbytes > PLAIN_BYTES_MAX:
+            raise RejectedError(
+                "oversized", f"expected at most {PLAIN_BYTES_MAX} bytes to encrypt in one batch, got more"
+            )
+        self._text += view
+        return view.nbytes
+
+    def encrypted(self, recipients: Sequence[PublicKey]) -> bytes:
+        return encrypt(bytes(self._text), recipients)
 
 
 class HashingFile:
@@ -91,16 +121,32 @@ class HashingFile:
         return self._digest.hexdigest()
 
 
-def write_payload(path: Path, format: Format, contract: Contract, tables: Iterable[pa.Table]) -> Written:  # noqa: A002 - the manifest's own word
-    """Writes the tables (each with exactly `contract.arrow_schema`) as one payload. After an error the file is unusable."""
+def write_payload(
+    path: Path,
+    format: Format,  # noqa: A002 - the manifest's own word
+    contract: Contract,
+    tables: Iterable[pa.Table],
+    *,
+    readers: Sequence[PublicKey] = (),
+) -> Written:
+    """Writes the tables (each with exactly `contract.arrow_schema`) as one payload. After an error the file is unusable.
+
+    `readers` are the keys that an encrypted format is encrypted to.
+    """
     with path.open("wb", buffering=0) as file:
-        return _write(file, format, contract, tables)
+        return _write(file, format, contract, tables, readers)
 
 
-def payload_bytes(format: Format, contract: Contract, table: pa.Table) -> tuple[bytes, Written]:  # noqa: A002
+def payload_bytes(
+    format: Format,  # noqa: A002
+    contract: Contract,
+    table: pa.Table,
+    *,
+    readers: Sequence[PublicKey] = (),
+) -> tuple[bytes, Written]:
     """One small payload in memory, for groups of them that become visible together (`durable.publish_many`)."""
     file = io.BytesIO()
-    written = _write(file, format, contract, [table])
+    written = _write(file, format, contract, [table], readers)
     return file.getvalue(), written
 
 
@@ -111,16 +157,27 @@ def digest_file(path: Path) -> tuple[str, int]:
         return digest.hexdigest(), file.tell()
 
 
-def _write(file: BinaryIO, format: Format, contract: Contract, tables: Iterable[pa.Table]) -> Written:  # noqa: A002
+def _write(
+    file: BinaryIO,
+    format: Format,  # noqa: A002
+    contract: Contract,
+    tables: Iterable[pa.Table],
+    readers: Sequence[PublicKey],
+) -> Written:
     sink = HashingFile(file)
+    secret = SecretText()
     writer: PayloadWriter
     match format:
         case Format.PARQUET:
             writer = ParquetWriter(sink, contract.arrow_schema)
         case Format.JSONL:
             writer = JsonLinesWriter(sink, contract.arrow_schema)
+        case Format.JSONL_AGE:
+            writer = JsonLinesWriter(secret, contract.arrow_schema)
     rows = _feed(writer, iter(tables))
     writer.close()
+    if format is Format.JSONL_AGE:
+        sink.write(secret.encrypted(readers))
     sink.flush()
     return Written(sink.size, sink.sha256, rows)
 

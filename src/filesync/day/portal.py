@@ -54,7 +54,7 @@ ASK_AGAIN_S: Final = 1.0
 class PortalState(Enum):
     """How far a day is at the portal."""
 
-    NOT_SENT = "not-sent"
+    NOT_DONE = "not-done"  # not sent, or not all of it
     WAITING = "waiting"  # sent, waits for receipts
     REFUSED = "refused"  # the portal refused a batch, or documents of it
     DONE = "done"
@@ -91,7 +91,7 @@ class PortalReport:
     clients: int
     without_client: Sums
     exchange: ExchangeReport = field(default_factory=ExchangeReport)
-    standing: PortalDay = field(default_factory=lambda: PortalDay(PortalState.NOT_SENT))
+    standing: PortalDay = field(default_factory=lambda: PortalDay(PortalState.NOT_DONE))
 
 
 def export_portal(station: Station, day: date, *, client: str | None = None) -> PortalReport:
@@ -178,7 +178,7 @@ def portal_day(ctx: Context, day: date) -> PortalDay:
     elif refused:
         state = PortalState.REFUSED
     else:
-        state = PortalState.NOT_SENT
+        state = PortalState.NOT_DONE
     return PortalDay(state, waiting, refused)
 
 

@@ -172,7 +172,7 @@ RULE = {"name": "r", "left": ["n"], "right": ["itens.n"]}
         ({"business_date": "dia"}, "/business_date", "must be in required"),
         ({"encrypted": "yes"}, "/encrypted", "true or false"),
         ({"on_bad_rows": "ignore"}, "/on_bad_rows", "expected 'reject' or 'quarantine'"),
-        ({"late": "refuse"}, "/late", "expected 'apply'"),
+        ({"late": "never"}, "/late", "expected 'apply'"),
         ({"novidade": 1}, "/novidade", "not an annotation of this version"),
         ({"totals": []}, "/totals", "expected an object"),
         ({"totals": {"T": {"sum": "n"}}}, "/totals/T", "expected a name"),

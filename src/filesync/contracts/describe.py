@@ -152,7 +152,11 @@ def _policies(contract: Contract) -> list[tuple[str, str]]:
         OnBadRows.REJECT: "one bad document refuses the whole batch",
         OnBadRows.QUARANTINE: "bad documents are set aside, the others are applied",
     }
-    late = {Late.APPLY: "rows of a closed day are applied, and the day is reopened"}
+    late = {
+        Late.APPLY: "rows of a closed day are applied, and the day is reopened",
+        Late.NOTE: "rows of a closed day are applied and told; the day stays closed",
+        Late.REFUSE: "once the day's billing file is imported, its rows are rejected",
+    }
     policies = [("bad rows", bad_rows[contract.on_bad_rows]), ("late rows", late[contract.late])]
     if contract.version_column:
         policies.append(
@@ -162,6 +166,8 @@ def _policies(contract: Contract) -> list[tuple[str, str]]:
         policies.append(
             ("snapshots", f"documents that a snapshot does not hold get {contract.active_column} = false")
         )
+    if contract.valid_from_column:
+        policies.append(("validity", f"a row holds from {contract.valid_from_column} until the next one begins"))
     if contract.business_date_column:
         policies.append(("movement day", contract.business_date_column))
     if contract.encrypted:

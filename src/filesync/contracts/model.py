@@ -34,7 +34,9 @@ class OnBadRows(Enum):
 
 
 class Late(Enum):
-    APPLY = "apply"  # rows of a day whose gate has opened are applied, and the day is reopened
+    APPLY = "apply"  # rows of a closed day are applied, and the day is reopened
+    NOTE = "note"  # they are applied and told; the day stays as it is
+    REFUSE = "refuse"  # once the day's billing file is imported, they are rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class Definition:
     key: tuple[str, ...]
     version_column: str | None = None
     active_column: str | None = None
+    valid_from_column: str | None = None  # of the key: the first day of each of a document's rows; None where there is but one
     business_date_column: str | None = None
     encrypted: bool = False
     totals: tuple[Total, ...] = ()

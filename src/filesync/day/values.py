@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from filesync.protocol.identity import Feed
+    from filesync.protocol.identity import Feed, Role
+    from filesync.stores.hole_values import HoleRecord, VoidRecord
 
 __all__ = [
     "Closed", "Closing", "DayBatch", "DayEvent", "DayStanding", "Decision", "DoneMark", "Evidence", "FeedClaim", "FeedHead", "Held", "Known",
     "Mark", "Open", "Override", "Range", "Reason", "ReasonCode", "SiteDay", "SiteVerdict", "StepOutcome", "StepReport", "Totals",
-    "VoidedNumber", "WaitingBatch",
+     "WaitingBatch",
 ]  # fmt: skip
 Range = tuple[int, int]  # the first and the last number
 
@@ -137,22 +138,6 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class VoidedNumber:
-    """A number that was given up. `name`, `rows` and `totals` are None where nobody knows what it held."""
-
-    feed: Feed
-    epoch: str
-    seq: int
-    name: str | None
-    rows: Mapping[str, int] | None
-    totals: Totals | None
-    reason: str
-    by: str
-    at: str
-    override: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
     """How far a feed of one installation of the site is sealed, by its own word. `shipped` None: it does not say."""
 
@@ -197,13 +182,18 @@ class SiteDay:
     batches: tuple[
         DayBatch, ...
     ] = ()  # of the day, all datasets of the movement and the fechamento, in apply order
-    replaced: frozenset[str] = frozenset()  # names that a later batch, applied whole, replaces
-    voids: tuple[VoidedNumber, ...] = ()
+    replaced: frozenset[str] = (
+        frozenset()
+    )  # names that a later batch replaces; that one is judged in its own right
+    voids: tuple[VoidRecord, ...] = ()
     waiting: tuple[WaitingBatch, ...] = ()
     heads: tuple[FeedHead, ...] = ()
     marks: tuple[Mark, ...] = ()
     held: Held | None = None
+    holes: tuple[HoleRecord, ...] = ()  # what was noticed as missing, and when
     last_contact: str | None = None
+    role: Role | None = None
+    here: str = "matriz"  # the site that judges
     noted: frozenset[str] = frozenset()  # datasets whose late batches do not reopen a day (`late: note`)
 
 

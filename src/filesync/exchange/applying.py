@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filesync.contracts import Contract, OnBadRows, TotalsSum
+from filesync.contracts import Contract, Late, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
 from filesync.exchange import discreet, quarantine
 from filesync.exchange.context import SOFTWARE, Context
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
 BAD_DOCUMENTS_MAX = 10_000
 
+#: The step after which a contract with `late: refuse` takes no more rows of the day (docs/day.md).
+SETTLES_THE_DAY = "importar_bdf"
+
 Totals = dict[str, Any]
 
 
@@ -64,7 +67,8 @@ class Ready:
         """Whether it may share a transaction with others."""
         manifest = self.verified.manifest
         secret = self.contract.encrypted or manifest.format is Format.JSONL_AGE
-        return self.data is not None and manifest.mode is Mode.DELTA and not secret
+        alone = secret or self.contract.late is Late.REFUSE
+        return self.data is not None and manifest.mode is Mode.DELTA and not alone
 
 
 @dataclass(slots=True)
@@ -169,6 +173,7 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
         try:
             _too_large(ctx, ready)
             _in_clear(ready)
+            _in_time(ctx, ready)
             tx.ensure_tables(contract)
             try:
                 flat = (contract.flatten(chunk) for chunk in _good_chunks(ctx, ready, outcome))
@@ -180,7 +185,7 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
                 tx.ensure_tables(contract)
                 outcome = _merge(ctx, tx, ready, batch_id)
             if manifest.mode is Mode.SNAPSHOT and not outcome.bad:
-                tx.deactivate_absent(contract, batch_id, manifest.id.feed.origin)
+                tx.deactivate_absent(contract, batch_id, manifest.id.feed.origin, manifest.business_date)
             verdict, rows, totals = _verdict(outcome), outcome.sums.rows, outcome.sums.totals
             _promisable(ready.verified.stem, totals)
             problems = tuple(outcome.problems)
@@ -345,6 +350,18 @@ def _in_clear(ready: Ready) -> None:
         raise RejectedError(
             "not-encrypted",
             f"{ready.verified.stem}: expected a payload encrypted to {ready.contract.dataset}' recipients, got one in clear",
+        )
+
+
+def _in_time(ctx: Context, ready: Ready) -> None:
+    """Where the contract refuses late rows, a day whose billing file is imported takes no more. That is a mark in the ledger, not a clock."""
+    if ready.contract.late is not Late.REFUSE:
+        return
+    day = ready.verified.manifest.business_date
+    if any(mark.step == SETTLES_THE_DAY for mark in ctx.store.days.done(day)):
+        raise RejectedError(
+            "late-refused",
+            f"{ready.verified.stem}: expected it before {SETTLES_THE_DAY} of {day.isoformat()} was done, got it after",
         )
 
 

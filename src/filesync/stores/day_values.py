@@ -36,6 +36,7 @@ class DayBatch:
     documents: int
     applied_at: str
     problem: str | None = None  # the first, of one that was not applied whole
+    problem_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def _batch(row: tuple[Any, ...]) -> DayBatch:
     return DayBatch(
         name, Feed(origin, dataset, audience), epoch, seq, batch_id, Verdict(verdict), manifest, payload, sha256_hex(text.encode()),
         receipt["rows"], receipt["totals"], claimed["rows"], claimed["totals"], replaces or None, documents, applied_at,
-        problems[0]["message"] if problems else None,
+        problems[0]["message"] if problems else None, problems[0]["code"] if problems else None,
     )  # fmt: skip
 
 

@@ -1,0 +1,363 @@
+"""Is one site's movement day complete? One pure judgement of what the ledger has of it; it never raises.
+
+- The close of the last shift must be applied. It names batches by number, so it also finds the loss of the last one.
+- Every number that a close names must be decided here, or given up. A batch that was refused, as a whole or in part, must be replaced by a
+  later one or given up; of one that was applied in part it is enough that the sales held add up to what the close says.
+- What the batches hold must be what the close says: number of batches, documents, rows, control totals. A close may count the batches that
+  were refused (they were sealed when it was made) or leave them out (they were not worth anything any more): both are true.
+- A batch of the day that no close names reopens it, unless it stands in for a named one, its contract's policy is `note`, or an earlier
+  installation of the site sealed it: a till that was replaced cannot name what it never knew.
+- Numbers that an earlier installation said it had sealed, and that never came, keep the days around its end open.
+
+Numbers and digests decide, never a clock. What is not here: reading the ledger (standing.py), and steps and overrides (gate.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from filesync.day import owing
+from filesync.day.roster import CLOSING
+from filesync.day.values import Known, SiteVerdict
+from filesync.protocol.receipt import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from filesync.day.values import Closing, DayBatch, FeedClaim, Range, Reason, SiteDay, WaitingBatch
+    from filesync.stores.hole_values import VoidRecord
+
+Key = tuple[str, str, str]  # dataset, audience, epoch
+
+
+def judge(site: SiteDay) -> SiteVerdict:
+    """What `site` owes for the day, most telling first, and what there is to show for it."""
+    work = _Judgement(site)
+    reasons = work.reasons()
+    return SiteVerdict(site.site, not reasons, tuple(reasons), work.evidence())
+
+
+class _Judgement:
+    """One site's day, sorted once; every rule asks of the same sorting."""
+
+    def __init__(self, site: SiteDay) -> None:
+        self.site = site
+        self.heads = {(h.feed.dataset, h.feed.audience, h.epoch): h for h in site.heads}
+        self.void_seqs: dict[Key, set[int]] = {}
+        for void in site.voids:
+            self.void_seqs.setdefault((void.feed.dataset, void.feed.audience, void.epoch), set()).add(
+                void.seq
+            )
+        self.moved = [batch for batch in site.batches if batch.feed.dataset in site.datasets]
+        self.closes = [batch for batch in site.batches if batch.feed.dataset == CLOSING]
+        self.named: dict[str, FeedClaim] = {}
+        given_up: set[str] = set()
+        for closing in site.closings:
+            for claim in closing.feeds:
+                self.named |= {batch.name: claim for batch in self.moved if _within(batch, claim)}
+            claims = closing.feeds
+            given_up |= {v.name for v in site.voids if v.name and any(_covers(claim, v) for claim in claims)}
+        self.stand_in = self._stand_ins({*self.named, *given_up})
+
+    # ------------------------------------------------------------------------------------------------ the judgement
+
+    def reasons(self) -> list[Reason]:
+        """Everything that is owed."""
+        found = [*self._not_closed()]
+        claimed: set[Key] = set()
+        for closing in self.site.closings:
+            for claim in closing.feeds:
+                claimed.add(_key(claim))
+                missing = self._missing(_key(claim), claim.last)
+                refused = [b for b in self.moved if _within(b, claim) and self._owes(b)]
+                found += owing.missing(self.site, _key(claim), missing, closing)
+                if not (missing or refused or self._waits(_key(claim), claim.last)):
+                    found += self._differs(closing, claim)
+        found += owing.waiting(self.site, self._undecided())
+        found += [
+            owing.refused(self.site, batch) for batch in (*self.moved, *self.closes) if self._owes(batch)
+        ]
+        if self.closed:
+            found += owing.late(self.site, self._late())
+        else:
+            found += self._said_to_be_sealed(claimed)
+        found += self._debts()
+        return found
+
+    @property
+    def closed(self) -> bool:
+        """Whether the close of the last shift is here."""
+        return any(closing.turno >= self.site.turnos for closing in self.site.closings)
+
+    def _not_closed(self) -> Iterable[Reason]:
+        if not self.closed:
+            refused = [batch for batch in self.closes if self._owes(batch)]
+            waiting = [item for item in self.site.waiting if item.feed.dataset == CLOSING]
+            if not refused and not waiting:  # both are told with their own reasons
+                yield owing.not_closed(self.site, self._sealed_beyond(CLOSING))
+
+    def _late(self) -> list[DayBatch]:
+        newest = max(self.closes, key=lambda batch: batch.batch_id, default=None)
+        age = self._age(newest) if newest is not None else 0
+        return [
+            batch
+            for batch in self.moved
+            if batch.name not in self.named
+            and batch.name not in self.stand_in
+            and batch.verdict is not Verdict.REJECTED
+            and batch.feed.dataset not in self.site.noted
+            and not (newest is not None and batch.epoch != newest.epoch and self._age(batch) < age)
+        ]
+
+    def _age(self, batch: DayBatch) -> int:
+        """In which order the ledger first saw the installation that sealed it."""
+        return min((head.age for head in self.site.heads if head.epoch == batch.epoch), default=0)
+
+    def _owes(self, batch: DayBatch) -> bool:
+        """Whether rows of this batch were refused and nothing has made up for it."""
+        if batch.verdict is Verdict.APPLIED or batch.name in self.site.replaced or self._given_up(batch):
+            return False
+        if batch.problem_code == "late-refused":  # that is what its contract wants of a day that is settled
+            return False
+        if batch.feed.dataset == CLOSING:  # a later close says what this one did not get to say
+            return not any(
+                other.batch_id > batch.batch_id and other.verdict is Verdict.APPLIED for other in self.closes
+            )
+        return batch.verdict is Verdict.REJECTED or not self._all_sales_held()
+
+    def _given_up(self, batch: DayBatch) -> bool:
+        return batch.seq in self.void_seqs.get(_key_of(batch), ())
+
+    def _all_sales_held(self) -> bool:
+        """Whether the sales that are held are what the closes say was sold: then what was refused has come in another way."""
+        held, closings = self.site.held, self.site.closings
+        if held is None or not closings:
+            return False
+        last = closings[-1]
+        sums = (sum(c.sales for c in closings), sum(c.total_centavos for c in closings))
+        return (held.sales, held.total_centavos) in ((last.sales, last.total_centavos), sums)
+
+    # ------------------------------------------------------------------------------------------------ numbers
+
+    def _missing(self, key: Key, last: int) -> list[Range]:
+        """Numbers up to `last` that neither are decided nor lie here. What comes before the close's own first number blocks it as well."""
+        head = self.heads.get(key)
+        first = head.seq + 1 if head is not None else 1
+        here = {item.seq for item in self.site.waiting if _key_of(item) == key}
+        return without((first, last), here | self.void_seqs.get(key, set()))
+
+    def _waits(self, key: Key, last: int) -> bool:
+        return any(_key_of(item) == key and item.seq <= last for item in self._undecided())
+
+    def _undecided(self) -> list[WaitingBatch]:
+        """What lies here and is not decided. Of a number that was decided another copy may lie here: it is none of the day's business."""
+        return [
+            item
+            for item in self.site.waiting
+            if (head := self.heads.get(_key_of(item))) is None or item.seq > head.seq
+        ]
+
+    def _sealed_beyond(self, dataset: str) -> list[tuple[Key, Range]]:
+        """Of the latest installation: numbers that it says are sealed and that are neither decided nor here."""
+        found = []
+        for mark in self.site.marks:
+            key = (mark.dataset, mark.audience, mark.epoch)
+            if mark.latest and mark.dataset == dataset:
+                found += [(key, numbers) for numbers in self._missing(key, mark.sealed)]
+        return found
+
+    def _said_to_be_sealed(self, claimed: set[Key]) -> Iterable[Reason]:
+        """While there is no close: numbers of the movement that are known to exist. They may be of another day."""
+        for dataset in sorted(self.site.datasets):
+            for key, numbers in self._sealed_beyond(dataset):
+                if key not in claimed:
+                    yield from owing.missing(self.site, key, [numbers], None)
+
+    def _debts(self) -> Iterable[Reason]:
+        """What earlier installations sealed and nobody has seen: owed on the days from their last to the first of the next one."""
+        for mark in self.site.marks:
+            if mark.latest or mark.dataset not in self.site.datasets | {CLOSING}:
+                continue
+            key = (mark.dataset, mark.audience, mark.epoch)
+            head = self.heads.get(key)
+            if head is not None and head.last_day is not None and self.site.day < head.last_day:
+                continue
+            known = [m.epoch for m in self.site.marks]  # in the order in which they were first heard
+            after = set(known[known.index(mark.epoch) :]) - {mark.epoch}
+            begun = [h.first_day for h in self.site.heads if h.epoch in after and h.first_day is not None]
+            if begun and self.site.day > min(begun):
+                continue
+            yield from owing.missing(self.site, key, self._missing(key, mark.sealed), None, earlier=True)
+
+    # ------------------------------------------------------------------------------------------------ what they hold
+
+    def _stand_ins(self, named: set[str]) -> dict[str, str]:
+        """Batches that no close names and that stand in for one that is named, with the name of that."""
+        found: dict[str, str] = {}
+        for batch in self.moved:  # in apply order: what is replaced was decided before
+            of = batch.replaces
+            if of is not None and batch.name not in self.named and (of in named or of in found):
+                found[batch.name] = found.get(of, of)
+        return found
+
+    def _differs(self, closing: Closing, claim: FeedClaim) -> Iterable[Reason]:
+        """The first thing in which the batches differ from what the close says of them; nothing where that cannot be known."""
+        here = [batch for batch in self.moved if _within(batch, claim)]
+        decided = {batch.seq for batch in here}
+        lost = [void for void in self.site.voids if _covers(claim, void) and void.seq not in decided]
+        standing = [b for b in here if b.verdict is not Verdict.REJECTED and not self._given_up(b)]
+        wanted = _content(claim.batches, claim.documents, claim.rows, claim.totals)
+        sealed = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here)
+        stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
+        told = Counter(sealed)
+        told.update(_sum((claim.dataset, v.rows, v.totals) for v in lost if v.rows is not None))
+        if not any(_agrees(wanted, got) for got in (sealed, stands, told)):
+            if any(void.rows is None for void in lost) and wanted[("batches", "")] >= stands[("batches", "")]:
+                return  # what the number that was given up held, nobody knows: it is written down as such
+            yield owing.disagrees(self.site, closing, claim, wanted, stands)
+        elif (of := self._short()) is not None:
+            yield owing.disagrees(self.site, closing, claim, *of)
+
+    def _short(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]] | None:
+        """A named batch whose stand-ins hold other rows than it did: what was replaced was replaced by something else."""
+        for batch in self.moved:
+            stand_ins = [b for b in self.moved if self.stand_in.get(b.name) == batch.name]
+            if not stand_ins or batch.verdict is Verdict.PARTIAL:
+                continue
+            wanted = _sum([(batch.feed.dataset, batch.claimed_rows, batch.claimed_totals)])
+            got = _sum(
+                (b.feed.dataset, b.claimed_rows, b.claimed_totals)
+                for b in stand_ins
+                if b.verdict is not Verdict.REJECTED
+            )
+            wanted.pop(("batches", ""), None)
+            got.pop(("batches", ""), None)
+            if wanted != got:
+                return wanted, got
+        return None
+
+    # ------------------------------------------------------------------------------------------------ evidence
+
+    def evidence(self) -> dict[str, Any]:
+        """What an opening writes down of this site: what it said, what came, what was answered. Nothing of it is made from a clock."""
+        by_id = {batch.batch_id: batch for batch in self.closes}
+        closings = []
+        for closing in self.site.closings:
+            carrier = by_id.get(closing.row.get("fs_batch", 0))
+            closings.append(
+                {
+                    "turno": closing.turno,
+                    "version": closing.version,
+                    "batch": None if carrier is None else carrier.name,
+                    "no_sales": closing.no_sales,
+                    "sales": closing.sales,
+                    "total_centavos": closing.total_centavos,
+                    "difference_centavos": closing.difference_centavos,
+                }
+            )
+        return {
+            "site": self.site.site,
+            "due": self.site.due,
+            "closings": closings,
+            "batches": [
+                self._proof(batch)
+                for batch in self.site.batches
+                if batch.feed.dataset in self.site.datasets | {CLOSING}
+            ],
+            "voids": [
+                {
+                    "feed": str(void.feed),
+                    "epoch": void.epoch,
+                    "seq": void.seq,
+                    "batch": void.name,
+                    "reason": void.reason,
+                    "by": void.by,
+                    "at": void.at,
+                    "override": void.override,
+                    "known": Known.VOIDED_UNKNOWN.value if void.rows is None else None,
+                }
+                for void in self.site.voids
+                if self._of_the_day(void)
+            ],
+        }
+
+    def _of_the_day(self, void: VoidRecord) -> bool:
+        if void.name is not None and any(batch.name == void.name for batch in self.site.batches):
+            return True
+        claims = [claim for closing in self.site.closings for claim in closing.feeds]
+        return any(_covers(claim, void) for claim in claims)
+
+    def _proof(self, batch: DayBatch) -> dict[str, Any]:
+        return {
+            "name": batch.name,
+            "manifest_sha256": batch.manifest_sha256,
+            "payload_sha256": batch.payload_sha256,
+            "receipt_sha256": batch.receipt_sha256,
+            "verdict": batch.verdict.value,
+            "rows": dict(batch.rows),
+            "totals": dict(batch.totals),
+            "replaces": batch.replaces,
+            "named": batch.name in self.named,
+        }
+
+
+def without(numbers: Range, taken: set[int]) -> list[Range]:
+    """The ranges that are left of `numbers` without those taken. As short as what is taken is, however long the range."""
+    first, last = numbers
+    left: list[Range] = []
+    for seq in sorted(seq for seq in taken if first <= seq <= last):
+        if seq > first:
+            left.append((first, seq - 1))
+        first = seq + 1
+    if first <= last:
+        left.append((first, last))
+    return left
+
+
+def _key(claim: FeedClaim) -> Key:
+    return claim.dataset, claim.audience, claim.epoch
+
+
+def _key_of(batch: DayBatch | WaitingBatch) -> Key:
+    return batch.feed.dataset, batch.feed.audience, batch.epoch
+
+
+def _within(batch: DayBatch, claim: FeedClaim) -> bool:
+    return _key_of(batch) == _key(claim) and claim.first <= batch.seq <= claim.last
+
+
+def _covers(claim: FeedClaim, void: VoidRecord) -> bool:
+    return (
+        _key(claim) == (void.feed.dataset, void.feed.audience, void.epoch)
+        and claim.first <= void.seq <= claim.last
+    )
+
+
+def _content(
+    batches: int, documents: int, rows: Mapping[str, int], totals: Mapping[str, Any]
+) -> Counter[tuple[str, str]]:
+    """Counts and sums, flat; what is 0 is left out, for a close need not mention it."""
+    flat: Counter[tuple[str, str]] = Counter({("batches", ""): batches, ("documents", ""): documents})
+    for relation, count in rows.items():
+        flat["rows", relation] += count
+    for name, total in totals.items():
+        for value, amount in total.items() if isinstance(total, dict) else (("", total),):
+            flat[f"total {name}", value] += amount
+    return Counter({name: amount for name, amount in flat.items() if amount})
+
+
+def _sum(
+    parts: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, Any] | None]],
+) -> Counter[tuple[str, str]]:
+    total: Counter[tuple[str, str]] = Counter()
+    for dataset, rows, totals in parts:
+        # update, not +: sums may be negative, and a Counter's + drops those.
+        total.update(_content(1, (rows or {}).get(dataset, 0), rows or {}, totals or {}))
+    return Counter({name: amount for name, amount in total.items() if amount})
+
+
+def _agrees(wanted: Counter[tuple[str, str]], got: Counter[tuple[str, str]]) -> bool:
+    """Whether what the close mentions is so. A close that says nothing of rows or totals is not made a liar by that."""
+    kinds = {what.split(" ")[0] for what, _ in wanted} | {"batches", "documents"}
+    return wanted == Counter({name: amount for name, amount in got.items() if name[0].split(" ")[0] in kinds})

@@ -76,12 +76,17 @@ _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search
 
 
 #: The ledger's own statements, then those of the parts that build on it; each part has its tables and its questions in files of its own.
-PARTS: Final = ("", "_holes", "_days", "_reconciling")
+PARTS: Final = ("", "_holes", "_days", "_reconciling", "_files")
 
 
 def fixed_statements() -> dict[str, str]:
-    """The statements of queries*.sql by name. Each stands under `-- name: <name>`, with a sentence saying what it is for."""
-    text = "".join(_resource(f"queries{part}.sql") for part in PARTS)
+    """The statements of queries*.sql by name."""
+    return named_statements(*(f"queries{part}.sql" for part in PARTS))
+
+
+def named_statements(*files: str) -> dict[str, str]:
+    """The statements of these files by name. Each stands under `-- name: <name>`, with a sentence saying what it is for."""
+    text = "".join(_resource(file) for file in files)
     found: dict[str, str] = {}
     for part in text.split("-- name: ")[1:]:
         name, _, body = part.partition("\n")

@@ -29,7 +29,7 @@ def write(path: Path, *tables: pa.Table) -> payload_writer.Written:
 
 
 def read(path: Path, key: SigningKey | None, **options: int) -> pa.Table:
-    chunks = list(read_payload(path, Format.JSONL_AGE, CONTRACT, key=key, **options))  # type: ignore[arg-type]
+    chunks = list(read_payload(path, Format.JSONL_AGE, CONTRACT, key=key, **options))
     return pa.concat_tables([CONTRACT.arrow_schema.empty_table(), *(chunk.table for chunk in chunks)])
 
 

@@ -324,13 +324,13 @@ SCANS = {
     "forget_holes": "fs_hole",
     "voids": "f",
     "voids_ahead": "f",
-    "heard_epochs": "fs_peer",
     "heard": "fs_peer",  # a few for each peer
     "told": "fs_told",  # one row for each peer
     "doctor_arrived": "f",
     "doctor_sealed": "fs_outgoing",  # LIMIT
     "problems": "fs_problem",  # LIMIT
     "feed_heads": "f",
+    "newest_applied": "f",  # by the feeds, not by the history
     "heads_sum": "fs_feed",
     "every_heard": "fs_peer",
     "days_sealed_after_close": "closed",  # one row per day that this site closed

@@ -42,7 +42,8 @@ VERSION_MAX: Final = 2**53 - 1
 TERMS_MAX: Final = 50
 _MEMBERS: Final = frozenset(
     {
-        *("dataset", "version", "key", "lines", "version_column", "active", "business_date", "encrypted"),
+        *("dataset", "version", "key", "lines", "version_column", "active", "valid_from", "business_date"),
+        "encrypted",
         *("totals", "rules", "continuity", "on_bad_rows", "late"),
     }
 )
@@ -93,6 +94,7 @@ class _Notes:
             key=key,
             version_column=self._column("version_column", ColumnType.INTEGER),
             active_column=self._column("active", ColumnType.BOOLEAN),
+            valid_from_column=self._valid_from(key),
             business_date_column=self._column("business_date", ColumnType.DATE, required=True),
             encrypted=encrypted is True,
             totals=self._totals(),
@@ -233,6 +235,12 @@ class _Notes:
             return None
         name = self.notes[note]
         return name if self._fits((note,), name, self.scalars, (kind,), required=required) else None
+
+    def _valid_from(self, key: tuple[str, ...]) -> str | None:
+        name = self._column("valid_from", ColumnType.DATE, required=True)
+        if name is not None and (name not in key[1:] or self.notes.get("active") is None):
+            self._add("valid_from", why=f"expected {name!r} in the key, and a column for active")
+        return name
 
     def _choice(self, note: str, default: E) -> E:
         kinds = type(default)

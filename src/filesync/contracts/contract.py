@@ -100,6 +100,16 @@ class Contract:
         return self.definition.active_column
 
     @property
+    def valid_from_column(self) -> str | None:
+        """The date in the key from which on a row holds, where a document has several rows, one after the other."""
+        return self.definition.valid_from_column
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The key of what a person calls one document: all of its rows, whenever they begin."""
+        return tuple(name for name in self.key if name != self.valid_from_column)
+
+    @property
     def business_date_column(self) -> str | None:
         return self.definition.business_date_column
 

@@ -1,10 +1,12 @@
-"""The matriz' cadastros of the demo: produtos, clientes and funcionarios, as documents for snapshots; the same for the same seed.
+"""The matriz' cadastros of the demo: produtos, clientes, funcionarios and credenciais, as documents for snapshots; the same for the same seed.
 
 Names, CPFs and CNPJs are made up: drawn at random, with right check digits. One CNPJ in four is of the alphanumeric kind (July 2026).
+Credentials have the form of Argon2id hashes and are random: no password opens them.
 """
 
 from __future__ import annotations
 
+import base64
 import random
 from dataclasses import dataclass
 from functools import lru_cache
@@ -169,3 +171,21 @@ def funcionarios(seed: int = 1, *, origem: str = "matriz") -> list[Document]:
         }
         for employee in staff(seed)
     ]
+
+
+def credenciais(seed: int = 1, *, origem: str = "matriz") -> list[Document]:
+    """A credential of everybody on the staff."""
+    rng = random.Random(f"{seed}/credenciais")  # noqa: S311 -- a story, not a secret
+    return [
+        {
+            "origem": origem,
+            "matricula": employee.matricula,
+            "senha_argon2id": f"$argon2id$v=19$m=65536,t=3,p=4${_base64(rng, 16)}${_base64(rng, 32)}",
+            "ativo": True,
+        }
+        for employee in staff(seed)
+    ]
+
+
+def _base64(rng: random.Random, size: int) -> str:
+    return base64.b64encode(rng.randbytes(size)).decode("ascii").rstrip("=")

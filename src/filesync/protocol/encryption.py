@@ -37,11 +37,14 @@ def encrypt(plain: bytes, recipients: Sequence[PublicKey]) -> bytes:
     if not recipients:
         raise ConfigError("recipient-key-missing", "expected the key of at least one recipient, got none")
     try:
-        return pyrage.encrypt(plain, [pyrage.ssh.Recipient.from_str(key.to_openssh()) for key in recipients])
+        encrypted: bytes = pyrage.encrypt(
+            plain, [pyrage.ssh.Recipient.from_str(key.to_openssh()) for key in recipients]
+        )
     except (pyrage.RecipientError, pyrage.EncryptError) as error:
         raise ConfigError(
             "recipient-key-missing", f"a recipient's key cannot be encrypted to: {error}"
         ) from error
+    return encrypted
 
 
 def decrypt(encrypted: bytes, key: SigningKey) -> bytes:
@@ -51,10 +54,11 @@ def decrypt(encrypted: bytes, key: SigningKey) -> bytes:
             "oversized", f"expected at most {ENCRYPTED_BYTES_MAX} encrypted bytes, got {len(encrypted)}"
         )
     try:
-        return pyrage.decrypt(encrypted, [pyrage.ssh.Identity.from_buffer(key.to_openssh())])
+        plain: bytes = pyrage.decrypt(encrypted, [pyrage.ssh.Identity.from_buffer(key.to_openssh())])
     except (pyrage.DecryptError, pyrage.IdentityError) as error:
         why = " ".join(str(error).split())
         raise RejectedError(
             "not-readable-here",
             f"expected a file encrypted to {key.public.fingerprint}, got one that this key does not open ({why})",
         ) from error
+    return plain

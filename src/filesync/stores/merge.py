@@ -19,6 +19,7 @@ What is not here: appending (tables.py), reading a payload, what a conflict mean
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -55,23 +56,52 @@ def merge(
     return report
 
 
-def deactivate_absent(db: Database, contract: Contract, batch_id: int, origem: str) -> int:
-    """Mark every row of `origem` inactive that the snapshot `batch_id` did not hold; the number of rows that were active.
+def deactivate_absent(
+    db: Database, contract: Contract, batch_id: int, origem: str, day: date | None = None
+) -> int:
+    """Mark every document of `origem` inactive that the snapshot `batch_id` did not hold; the number of rows that were active.
 
     The snapshot's rows were appended or merged in this transaction. A row that it holds, but that lost against the held one, is present.
+    Of a contract with `valid_from` a document that is present keeps its earlier rows. Those that begin after the row which the snapshot
+    says holds on `day` (its own date) are no longer announced: they are removed, so that none of them ever begins.
     """
     if contract.active_column is None:
         raise ValueError(f"{contract.name}: expected a contract with an active column")
     relation = contract.relations[0]
-    active, key = quoted(contract.active_column), listed(contract.key)
-    kept = ""
-    if db.select("SELECT 1 FROM temp.sqlite_master WHERE name = 'fs_kept'"):
-        kept = f" AND ({key}) NOT IN (SELECT {key} FROM {KEPT} WHERE {BATCH} = ?2)"
+    table, active, key = quoted(relation.table), quoted(contract.active_column), listed(contract.key)
+    some_kept = bool(db.select("SELECT 1 FROM temp.sqlite_master WHERE name = 'fs_kept'"))
+    if contract.valid_from_column is not None:
+        present = f"SELECT {key} FROM {table} WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} = ?2"
+        if some_kept:
+            present += f" UNION ALL SELECT {key} FROM {KEPT} WHERE {BATCH} = ?2"
+        _take_back(db, contract, present, (origem, batch_id, (day or date.max).isoformat()))
+        identity = listed(contract.identity)
+        absent = f" AND ({identity}) NOT IN (SELECT {identity} FROM ({present}))"
+    else:
+        absent = f" AND ({key}) NOT IN (SELECT {key} FROM {KEPT} WHERE {BATCH} = ?2)" if some_kept else ""
     return db.run(
-        f"UPDATE {quoted(relation.table)} SET {active} = 0, {BATCH} = ?2 "
-        f"WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} <> ?2 AND {active} IS NOT 0{kept}",
+        f"UPDATE {table} SET {active} = 0, {BATCH} = ?2 "
+        f"WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} <> ?2 AND {active} IS NOT 0{absent}",
         (origem, batch_id),
     )
+
+
+def _take_back(db: Database, contract: Contract, present: str, parameters: tuple[object, ...]) -> None:
+    """Remove rows that begin after the one that holds by the snapshot whose rows `present` selects."""
+    key, identity = listed(contract.key), listed(contract.identity)
+    begins = quoted(contract.valid_from_column or "")
+    same = " AND ".join(f"t.{quoted(name)} = b.{quoted(name)}" for name in contract.identity)
+    db.run("DROP TABLE IF EXISTS temp.fs_taken_back")
+    db.run(
+        f"CREATE TEMP TABLE fs_taken_back AS WITH present AS ({present}), begun AS ("
+        f"SELECT {identity}, coalesce(max(CASE WHEN {begins} <= ?3 THEN {begins} END), ?3) AS fs_since FROM present GROUP BY {identity}) "
+        f"SELECT {listed(contract.key, 't.')} FROM begun b CROSS JOIN {quoted(contract.relations[0].table)} t "
+        f"ON {same} AND t.{begins} > b.fs_since WHERE t.{BATCH} <> ?2 AND ({listed(contract.key, 't.')}) NOT IN (SELECT {key} FROM present)",
+        parameters,
+    )
+    for one in reversed(contract.relations):
+        db.run(f"DELETE FROM {quoted(one.table)} WHERE ({key}) IN (SELECT {key} FROM temp.fs_taken_back)")
+    db.run("DROP TABLE temp.fs_taken_back")
 
 
 class _Merge:

@@ -102,6 +102,14 @@ DELETE FROM fs_refused WHERE name IN (SELECT value FROM json_each(?1));
 SELECT value FROM json_each(?1) AS asked
 WHERE EXISTS (SELECT 1 FROM fs_incoming WHERE name = asked.value) OR EXISTS (SELECT 1 FROM fs_refused WHERE name = asked.value);
 
+-- name: newest_applied
+-- The newest batch of every feed that comes here, without those that were rejected; later ones later.
+SELECT f.origin, f.dataset, f.audience, i.name, i.batch_id, i.mode, i.business_date, i.applied_at
+FROM fs_feed f JOIN fs_incoming i ON i.batch_id = (
+    SELECT n.batch_id FROM fs_incoming n WHERE n.feed_id = f.feed_id AND n.verdict <> 'REJECTED' ORDER BY n.seq DESC LIMIT 1
+)
+ORDER BY i.batch_id;
+
 -- name: incoming_batch
 -- Everything known of a batch that was decided here.
 SELECT name, batch_id, version, mode, manifest_sha256, payload_sha256, verdict, receipt, received_at, applied_at, acknowledged, documents

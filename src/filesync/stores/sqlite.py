@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
 from filesync.stores import memory, merge, peers, received, sent, tables, tickets
+from filesync.stores.cadastros import Cadastros
 from filesync.stores.database import QUERIES, Database, schema_statements
 from filesync.stores.days import Days
+from filesync.stores.files import Files
 from filesync.stores.holes import Holes
 from filesync.stores.reconciling import Reconciling
 from filesync.stores.reporting import Reporting
@@ -71,8 +73,10 @@ class SqliteStore:
         self.site = site
         self.holes = Holes(db, self._write)
         self.days = Days(db, self._write)
+        self.files = Files(db, self._write)
         self.reconciling = Reconciling(db, self._write)
         self.reporting = Reporting(db)
+        self.cadastros = Cadastros(db)
 
     @classmethod
     def create(cls, path: Path, site: Site) -> Self:
@@ -400,9 +404,11 @@ class Tx:
             )
         return merge.merge(self._db, contract, stage, batch_id, order)
 
-    def deactivate_absent(self, contract: Contract, batch_id: int, origem: str) -> int:
-        """After a snapshot was appended or merged: mark rows of `origem` inactive that it did not hold; how many were active."""
-        return merge.deactivate_absent(self._db, contract, batch_id, origem)
+    def deactivate_absent(
+        self, contract: Contract, batch_id: int, origem: str, day: date | None = None
+    ) -> int:
+        """After a snapshot of `day` was appended or merged: mark documents of `origem` inactive that it did not hold. See merge.py."""
+        return merge.deactivate_absent(self._db, contract, batch_id, origem, day)
 
     def record_incoming(self, records: Sequence[IncomingRecord]) -> None:
         """Decide these numbers, with their receipts, and move their feeds' heads."""

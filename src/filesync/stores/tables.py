@@ -154,26 +154,31 @@ def read_documents(
     business_date: date | None = None,
     origem: str | None = None,
     having: Mapping[str, str] | None = None,
+    current: date | None = None,
 ) -> Iterator[pa.Table]:
     """The documents held, in key order, as tables of the contract's `arrow_schema`; a document without lines has null for them.
 
-    `having`: only those whose columns have these values. Each chunk is read as it stands when its turn comes.
+    `having`: only those whose columns have these values. `current`: only active ones that are current on that day. Each chunk is read as it stands when its turn comes.
     """
-    wanted: list[tuple[str, object]] = []
+    wanted: list[tuple[str, tuple[object, ...]]] = []
     if business_date is not None:
         if contract.business_date_column is None:
             raise ConfigError(
                 "no-business-date", f"{contract.name} has no business date to choose documents by"
             )
-        wanted.append((f"{quoted(contract.business_date_column)} = ?", business_date.isoformat()))
+        wanted.append((f"{quoted(contract.business_date_column)} = ?", (business_date.isoformat(),)))
     if origem is not None:
-        wanted.append((f"{quoted(contract.key[0])} = ?", origem))
-    wanted += [(f"{quoted(name)} = ?", value) for name, value in (having or {}).items()]
+        wanted.append((f"{quoted(contract.key[0])} = ?", (origem,)))
+    wanted += [(f"{quoted(name)} = ?", (value,)) for name, value in (having or {}).items()]
+    if current is not None:
+        wanted += current_on(contract, current)
+        wanted += [(f"{quoted(contract.active_column)} = 1", ())] if contract.active_column else []
     if any(not db.select(QUERIES["table_columns"], (relation.table,)) for relation in contract.relations):
         return
     after: tuple[object, ...] = ()
     while True:
-        page = _Page(contract, [condition for condition, _ in wanted], [value for _, value in wanted], after)
+        values = [value for _, values in wanted for value in values]
+        page = _Page(contract, [condition for condition, _ in wanted], values, after)
         with db.snapshot():
             documents = db.select_table(page.documents(), page.parameters)
             lines = [_lines(db, page, relation) for relation in contract.relations[1:]]
@@ -183,6 +188,19 @@ def read_documents(
         if documents.num_rows < READ_DOCUMENTS_MAX:
             return
         after = tuple(documents.column(name)[-1].as_py() for name in contract.key)
+
+
+def current_on(contract: Contract, day: date) -> list[tuple[str, tuple[object, ...]]]:
+    """Conditions, with their parameters, for the rows that are current on `day`, active or not; none where there is no `valid_from`."""
+    if contract.valid_from_column is None:
+        return []
+    table, begins = quoted(contract.relations[0].table), quoted(contract.valid_from_column)
+    same = " AND ".join(f"later.{quoted(name)} = {table}.{quoted(name)}" for name in contract.identity)
+    later = (
+        f"NOT EXISTS (SELECT 1 FROM {table} AS later WHERE {same} AND later.{begins} > {table}.{begins} "
+        f"AND later.{begins} <= ?)"
+    )
+    return [(f"{begins} <= ?", (day.isoformat(),)), (later, (day.isoformat(),))]
 
 
 class _Page:

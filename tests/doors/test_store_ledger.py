@@ -333,6 +333,8 @@ SCANS = {
     "newest_applied": "f",  # by the feeds, not by the history
     "heads_sum": "fs_feed",
     "every_heard": "fs_peer",
+    "last_day_seen": "fs_day_seen",  # one row per day
+    "days_unsettled": "fs_day_seen",
     "days_sealed_after_close": "closed",  # one row per day that this site closed
 }
 

@@ -127,5 +127,6 @@ class DaySeen:
     """What the routine's last judgement of a day depended on, and what it came to: step → evidence file, or None where closed."""
 
     seen: str
-    gates: dict[str, str | None]
+    gates: Mapping[str, str | None]
     settled: bool
+    numbers: bool = False  # it waits for numbers, which batches of other days may bring

@@ -116,10 +116,18 @@ class Days:
             for peer, epoch, text, at in self._db.select(QUERIES["every_heard"])
         ]
 
-    def counts(self, day: date) -> tuple[int, int]:
-        """How many batches of the day were decided here, and the number of the newest."""
-        count, newest = self._db.select(QUERIES["day_counts"], (day.isoformat(),))[0]
-        return count, newest
+    def counts(self, days: Collection[date]) -> dict[date, tuple[int, int]]:
+        """For each of these days: how many batches of it were decided here, and the number of the newest."""
+        asked = json.dumps([day.isoformat() for day in days])
+        return {
+            date.fromisoformat(day): (count, newest)
+            for day, count, newest in self._db.select(QUERIES["day_counts"], (asked,))
+        }
+
+    def newest_batch(self) -> int:
+        """The number of the newest batch that was decided here."""
+        number: int = self._db.select(QUERIES["last_batch_id"])[0][0]
+        return number
 
     def closings(self, contract: Contract, day: date, sites: Collection[str]) -> ClosingRows:
         """The closes of the day that are held of these sites (`contract`: fechamento), as rows."""
@@ -211,12 +219,17 @@ class Days:
             date.fromisoformat(day) for (day,) in self._db.select(QUERIES["days_since"], (batch_id,))
         )
 
+    def last_seen(self) -> int:
+        """The newest batch of all when a day was judged last."""
+        number: int = self._db.select(QUERIES["last_day_seen"])[0][0]
+        return number
+
     def seen(self, days: Collection[date]) -> dict[date, DaySeen]:
         """What the routine saw of these days when it judged them last."""
         rows = self._db.select(QUERIES["day_seen"], (json.dumps([day.isoformat() for day in days]),))
         return {
-            date.fromisoformat(day): DaySeen(seen, json.loads(gates), bool(settled))
-            for day, seen, gates, settled in rows
+            date.fromisoformat(day): DaySeen(seen, json.loads(gates), bool(settled), bool(numbers))
+            for day, seen, gates, settled, numbers in rows
         }
 
     def unsettled(self, since: date) -> list[date]:
@@ -226,13 +239,11 @@ class Days:
             for (day,) in self._db.select(QUERIES["days_unsettled"], (since.isoformat(),))
         ]
 
-    def record_seen(self, day: date, seen: DaySeen) -> None:
-        """The day was judged."""
+    def record_seen(self, day: date, seen: DaySeen, newest: int) -> None:
+        """The day was judged when `newest` was the newest batch of all."""
+        row = (day.isoformat(), seen.seen, _text(seen.gates), int(seen.settled), int(seen.numbers), newest)
         with self._write():
-            self._db.run(
-                QUERIES["record_day_seen"],
-                (day.isoformat(), seen.seen, json.dumps(seen.gates), int(seen.settled)),
-            )
+            self._db.run(QUERIES["record_day_seen"], row)
 
 
 def _batch(row: tuple[Any, ...]) -> DayBatch:

@@ -37,8 +37,8 @@ WHERE i.business_date = ?1
 ORDER BY i.batch_id;
 
 -- name: day_counts
--- How many batches of a business date were decided here, and the newest of them: changes whenever one comes.
-SELECT count(*), coalesce(max(batch_id), 0) FROM fs_incoming WHERE business_date = ?1;
+-- How many batches of these business dates were decided here, and the newest of each: changes whenever one comes.
+SELECT business_date, count(*), max(batch_id) FROM fs_incoming WHERE business_date IN (SELECT value FROM json_each(?1)) GROUP BY business_date;
 
 -- name: days_since
 -- The business dates of batches that were decided after a given one.
@@ -106,7 +106,7 @@ SELECT at, day, what, who, detail FROM fs_day_event WHERE day BETWEEN ?1 AND ?2 
 
 -- name: day_seen
 -- What the routine saw of these days when it judged them last.
-SELECT day, seen, gates, settled FROM fs_day_seen WHERE day IN (SELECT value FROM json_each(?1));
+SELECT day, seen, gates, settled, numbers FROM fs_day_seen WHERE day IN (SELECT value FROM json_each(?1));
 
 -- name: days_unsettled
 -- Days on which a gate is still closed or an automatic step is not done, from a day on.
@@ -114,5 +114,10 @@ SELECT day FROM fs_day_seen WHERE settled = 0 AND day >= ?1 ORDER BY day;
 
 -- name: record_day_seen
 -- A day was judged.
-INSERT INTO fs_day_seen (day, seen, gates, settled) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (day) DO UPDATE SET seen = excluded.seen, gates = excluded.gates, settled = excluded.settled;
+INSERT INTO fs_day_seen (day, seen, gates, settled, numbers, batch_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (day) DO UPDATE SET seen = excluded.seen, gates = excluded.gates, settled = excluded.settled, numbers = excluded.numbers,
+    batch_id = excluded.batch_id;
+
+-- name: last_day_seen
+-- The newest batch of all when a day was judged last.
+SELECT coalesce(max(batch_id), 0) FROM fs_day_seen;

@@ -49,5 +49,7 @@ CREATE TABLE fs_day_seen (
     day TEXT PRIMARY KEY,
     seen TEXT NOT NULL, -- what the judgement depended on
     gates TEXT NOT NULL, -- JSON: step → the evidence of its opening, or null
+    numbers INTEGER NOT NULL CHECK (numbers IN (0, 1)), -- it waits for numbers, which batches of other days may bring
+    batch_id INTEGER NOT NULL, -- the newest batch of all when it was judged
     settled INTEGER NOT NULL CHECK (settled IN (0, 1)) -- every gate open and every automatic step done: only news can change it
 ) STRICT, WITHOUT ROWID;

@@ -10,6 +10,7 @@ from filesync import __version__
 from filesync.cli import (
     batches,
     carrying,
+    closing,
     contracts,
     examining,
     language,
@@ -80,6 +81,8 @@ for _name, _command, _panel in (
     ("export", moving.export, EVERY_DAY),
     ("exchange", moving.exchange, EVERY_DAY),
     ("import", moving.import_, EVERY_DAY),
+    ("close", closing.close, EVERY_DAY),
+    ("send-remote", closing.send_remote, EVERY_DAY),
     ("export-portal", portal.export_portal, EVERY_DAY),
     ("status", looking.status, LOOKING),
     ("outbox", looking.outbox, LOOKING),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.language import ngettext
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from filesync.exchange.heartbeats import PeerState
     from filesync.exchange.quarantine import Case
     from filesync.exchange.status import FeedState, InboxItem, OutboxItem, Status
+    from filesync.stores.values import SealedAfterClose
 
 #: Lines of one part that `status` shows; the command of that name shows all.
 LINES_MAX = 8
@@ -32,8 +34,10 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     with at(root, quiet=as_json) as station:
         found = station.status()
         cured = cured_cases(station.context, found.quarantine)
+        late = station.context.store.days.sealed_after_close(found.site)
     if as_json:
-        screen.say_json({**screen.jsonable(found), "root": root.absolute(), "waiting": found.waiting})
+        more = {"root": root.absolute(), "waiting": found.waiting, "sealed_after_close": late}
+        screen.say_json({**screen.jsonable(found), **more})
         return Ending.DONE
     screen.say(
         f"{found.site} ({found.role.value}) in {root.absolute()}, installation (epoch) {found.epoch}", "bold"
@@ -50,7 +54,21 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     _feeds(found.feeds)
     _peers(found, moment)
     _warnings(found)
+    for closed in late:
+        screen.say(_late(closed), "yellow")
     return Ending.DONE
+
+
+def _late(closed: SealedAfterClose) -> str:
+    """`! 02/03/2026 was closed, and 2 sales were sealed after it. Close it again: …`."""
+    text = ngettext(
+        "! {day} was closed, and {count} sale was sealed after that. Close it again: filesync close --date {iso}",
+        "! {day} was closed, and {count} sales were sealed after that. Close it again: filesync close --date {iso}",
+        closed.documents,
+    )
+    return text.format(
+        day=wording.day(closed.day), count=wording.number(closed.documents), iso=closed.day.isoformat()
+    )
 
 
 def outbox(root: Root = HERE, as_json: Json = False) -> Ending:

@@ -230,7 +230,7 @@ def _drawer(order: CloseOrder, before: Mapping[str, Any] | None) -> fechamento.D
         return int(held.get(name, 0)) if value is None else value
 
     if order.contado_centavos is None and before is None:
-        raise CloseRefusedError(
+        raise ConfigError(
             "count-missing",
             f"{order.day.isoformat()}, turno {order.turno}: expected the cash that was counted, got nothing",
         )

@@ -122,8 +122,10 @@ def compare(db: Database, dataset: str, audience: str, digests: pa.Table) -> Com
 def newest_of_any(db: Database, dataset: str, audience: str, batch_id: int) -> bool:
     """Whether some document was sealed last in this batch. Reads the whole memory: for what is rare."""
     memory_id = _memory_id(db, dataset, audience)
+    if memory_id is None:
+        return False
     step = BUCKETS // RANGES
-    for first in range(0, BUCKETS, step) if memory_id is not None else ():
+    for first in range(0, BUCKETS, step):
         table = db.select_table(QUERIES["buckets_between"], _span(memory_id, first, first + step - 1))
         if table.num_rows and bool((_unpacked(table)[:, 4] == np.uint64(batch_id)).any()):
             return True

@@ -25,15 +25,15 @@ import pyarrow as pa
 
 from filesync.contracts.digests import row_digests
 from filesync.day import routine
-from filesync.day.values import StepOutcome, StepReport
+from filesync.day.values import Closed, StepOutcome, StepReport
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange.reports import ExchangeReport, Held, Progress
-from filesync.protocol.identity import Role
+from filesync.protocol.identity import BatchName, Role
 from filesync.protocol.receipt import Verdict
 from filesync.stores.reporting import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date
     from pathlib import Path
 
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 STEP: Final = "exportar_portal"
 VENDAS, CLIENTES = "vendas", "clientes"
-#: Who a step that runs by itself is done by.
-MYSELF: Final = "filesync"
 #: How long to wait before the portal is asked for its receipts again.
 ASK_AGAIN_S: Final = 1.0
 
@@ -133,8 +131,14 @@ def ask(station: Station, report: PortalReport) -> None:
         station.settle(name)
     report.standing = portal_day(ctx, report.day)
     whole = report.client is None and not report.vendas.refused
-    if whole and not report.standing.waiting and not _owed(ctx, report):
-        _done(ctx, report)
+    refused = {name for name, _ in report.standing.refused}
+    # What was just sealed is there once it is answered; the day is read again only where something was refused.
+    if (
+        whole
+        and not report.standing.waiting
+        and (not refused or _there(ctx, report.day, audience_of(ctx), refused))
+    ):
+        _done(ctx, report.day, report.through, report.total, report.evidence)
         report.standing = portal_day(ctx, report.day)
 
 
@@ -210,8 +214,7 @@ def run(station: Station, day: date) -> StepReport:
     report = export_portal(station, day)
     now = report.standing
     if now.state is PortalState.DONE:
-        count = report.total.sales + report.total.cancelled
-        return _step(day, StepOutcome.RAN, f"{count} sales are at the portal", now)
+        return _step(day, StepOutcome.RAN, _at_the_portal(report.total), now)
     if now.refused and not now.waiting:
         name, verdict = now.refused[0]
         return replace(
@@ -219,6 +222,29 @@ def run(station: Station, day: date) -> StepReport:
             code="rejected",
         )
     return _step(day, StepOutcome.OPENED, f"sent, waits for {len(now.waiting)} receipts", now)
+
+
+def confirm(station: Station, settled: Iterable[str]) -> list[StepReport]:
+    """The step is done for days whose last receipts of the portal came just now (`settled`: names of batches), whoever had begun it."""
+    ctx = station.context
+    names = [BatchName.parse(name) for name in settled]
+    days = {n.business_date for n in names if (n.id.feed.origin, n.id.feed.dataset) == (ctx.me, VENDAS)}
+    done = []
+    for day in sorted(days):
+        now, through = portal_day(ctx, day), _newest(ctx, day)
+        if now.waiting or now.state is PortalState.DONE:
+            continue
+        if isinstance(routine.decide(ctx, STEP, day), Closed):
+            continue  # reopened meanwhile: there is more to come
+        if _there(ctx, day, audience_of(ctx), {name for name, _ in now.refused}):
+            total, *_ = _movement(ctx, day, None)
+            _done(ctx, day, through, total)
+            done.append(_step(day, StepOutcome.RAN, _at_the_portal(total), portal_day(ctx, day)))
+    return done
+
+
+def _at_the_portal(total: Sums) -> str:
+    return f"{total.sales + total.cancelled} sales are at the portal"
 
 
 def _step(day: date, outcome: StepOutcome, message: str, now: PortalDay) -> StepReport:
@@ -259,38 +285,42 @@ def _movement(ctx: Context, day: date, client: str | None) -> tuple[Sums, int, S
         return every.total, every.clients_count, every.without_client
 
 
-def _done(ctx: Context, report: PortalReport) -> None:
+def _done(ctx: Context, day: date, through: int, total: Sums, opened: Path | None = None) -> None:
     """Mark the step, unless it is marked for just this."""
-    total = report.total
     detail = {
-        "through": report.through,
+        "through": through,
         "sales": total.sales,
         "cancelled": total.cancelled,
         "total_centavos": total.total_centavos,
     }
-    mark = _mark(ctx, report.day)
-    if mark is None or dict(mark.detail) != detail:
-        routine.mark_done(ctx, STEP, report.day, by=MYSELF, detail=detail)
+    mark = _mark(ctx, day)
+    if mark is None or any(mark.detail.get(name) != value for name, value in detail.items()):
+        routine.mark_done(ctx, STEP, day, by=routine.BY_ITSELF, detail=detail, opened=opened)
 
 
-def _owed(ctx: Context, report: PortalReport) -> bool:
-    """Whether documents of the day are still where the portal refused them: the last batch that they were sealed in.
+def _there(ctx: Context, day: date, audience: str, refused: Collection[str]) -> bool:
+    """Whether every sale of the day was sealed for the portal with its present content, and last in a batch that is none of `refused`.
 
-    The day is read only where something was refused. Of a batch that was applied in part nobody here knows which documents were not.
+    Reads the day. Of a batch that was applied in part nobody here knows which of its documents were not: all of them count as owed.
     """
     contract = ctx.contracts.latest(VENDAS)
-    if contract is None or not report.standing.refused:
+    if contract is None:
         return False
-    names = {name for name, _ in report.standing.refused}
-    sealed = [batch for batch in ctx.store.days.sealed(report.day) if batch.name in names]
-    refused = [batch.batch_id for batch in sealed]
-    for table in ctx.store.read_documents(contract, business_date=report.day):
+    bad = [batch.batch_id for batch in ctx.store.days.sealed(day) if batch.name in refused]
+    for table in ctx.store.read_documents(contract, business_date=day):
         digests = row_digests(table, contract.key)
-        asked = pa.table({"key_digest": digests.keys, "content_digest": digests.contents})
-        for audience in {batch.feed.audience for batch in sealed}:
-            if np.isin(ctx.store.days.sealed_in(VENDAS, audience, asked), refused).any():
-                return True
-    return False
+        asked = pa.table(
+            {
+                "key_digest": digests.keys,
+                "content_digest": digests.contents,
+                "row": pa.array(np.arange(table.num_rows)),
+            }
+        )
+        if ctx.store.unsealed(VENDAS, audience, asked).num_rows:
+            return False
+        if bad and np.isin(ctx.store.days.sealed_in(VENDAS, audience, asked), bad).any():
+            return False
+    return True
 
 
 def _mark(ctx: Context, day: date) -> DoneMark | None:

@@ -267,16 +267,15 @@ def _closings(zipped: Bundle, bad: set[str], papers: _Papers) -> Iterator[Check]
     closings = _json(zipped, bad, "closings.json")
     if closings is None:
         return
-    here: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    here: dict[tuple[str, str], set[int]] = defaultdict(set)  # by feed and epoch
     for _digest, manifest in (papers.manifests[stem] for stem in papers.batches if stem in papers.manifests):
-        batch = manifest.id
-        here[batch.feed.origin, batch.feed.dataset, batch.feed.audience, batch.epoch].add(batch.seq)
+        here[str(manifest.id.feed), manifest.id.epoch].add(manifest.id.seq)
     for void in papers.voids:
-        here[void["origin"], void["dataset"], void["audience"], void["epoch"]].add(void["seq"])
+        here[void["feed"], void["epoch"]].add(void["seq"])
     owed = 0
     for closing in closings:
         for feed in closing.get("feeds") or ():
-            numbers = here[closing["origem"], feed["dataset"], feed["audience"], feed["epoch"]]
+            numbers = here[f"{feed['dataset']}.{closing['origem']}.{feed['audience']}", feed["epoch"]]
             held = sum(feed["seq_primeiro"] <= seq <= feed["seq_ultimo"] for seq in numbers)
             if held < feed["lotes"]:
                 owed += 1

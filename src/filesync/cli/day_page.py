@@ -1,0 +1,235 @@
+"""How the page of a movement day looks: sites and what they owe, steps, totals, tickets, reconciliation, journal. Prints; asks nothing.
+
+An override and a stale reconciliation stand at the top, in words and between asterisks, and again where they matter: whoever prints the
+page in black and white, or reads only the last lines, must not overlook them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from filesync.cli import screen, wording
+from filesync.cli.language import _, ngettext
+from filesync.day.values import Override
+
+if TYPE_CHECKING:
+    from filesync.day.page import DayPage, SiteLine, StepLine
+    from filesync.day.values import Reason
+    from filesync.stores.tickets import TicketSeries
+
+#: Lines of one part of the page; --json has all.
+LINES_MAX = 20
+#: By colour; the word stands beside it.
+STYLES = {"green": "green", "yellow": "yellow", "red": "bold red", "grey": "dim"}
+_LOUD = {"override": "bold white on red", "stale": "bold black on yellow"}
+
+
+def say_page(page: DayPage, now: datetime) -> None:
+    """Everything about a day."""
+    done = sum(line.verdict.complete for line in page.sites)
+    title = _("Movement day {day} at {site}: {state}").format(
+        day=wording.day(page.day), site=page.site, state=state_word(page.state.value)
+    )
+    screen.say(
+        title, f"bold {STYLES[page.state.colour.value].removeprefix('bold ')}".replace("bold dim", "bold")
+    )
+    if page.sites:
+        screen.say(_("  {done} of {count} sites complete").format(done=done, count=len(page.sites)))
+    else:
+        screen.say(_("  Nobody is due, and nothing came."))
+    for due in page.not_due:
+        why = {"weekday": _("its day off"), "holiday": _("holiday"), "inactive": _("not active then"), "exception": _("closed on that day")}[due.why]  # fmt: skip
+        screen.say(_("  {site} is not due: {why}").format(site=due.site, why=f"{why}, {due.holiday}" if due.why == "holiday" else why), "dim")  # fmt: skip
+    say_marks(page)
+    say_sites(page, now)
+    _say_steps(page)
+    _say_money(page)
+    say_tickets(page.tickets)
+    _say_reconciliation(page)
+    _say_events(page)
+
+
+def say_marks(page: DayPage) -> None:
+    """What must not be overlooked."""
+    for override in page.overrides:
+        screen.say(f"*** {override_line(override)} ***", _LOUD["override"])
+    if page.stale:
+        text = _("RECONCILIATION STALE: sales or billing of this day changed after it was made. Again: {command}").format(
+            command=f"filesync reconcile --date {page.day.isoformat()}"
+        )  # fmt: skip
+        screen.say(f"*** {text} ***", _LOUD["stale"])
+
+
+def override_line(override: Override) -> str:
+    """`OVERRIDE of importar_bdf without posto-centro: "…", by ana, confirmed by bruno, holds until …`."""
+    where = _(" as far as {site} is concerned").format(site=override.site) if override.site else ""
+    second = _(", confirmed by {name}").format(name=override.confirmed_by) if override.confirmed_by else ""
+    if override.revoked_at:
+        how_long = _("revoked by {name}, {at}").format(
+            name=override.revoked_by, at=wording.moment(override.revoked_at)
+        )
+    else:
+        how_long = _("until {until}").format(until=wording.moment(override.until))
+    return _('OVERRIDE no. {id} of {step}{where}: "{reason}", by {by}{second}, {at}, {how_long}').format(
+        id=override.id, step=override.step, where=where, reason=override.reason, by=override.by, second=second,
+        at=wording.moment(override.at), how_long=how_long,
+    )  # fmt: skip
+
+
+def state_word(state: str) -> str:
+    """A state of a site, a day or a step in the words of the shop. Also for those who see no colours."""
+    return {
+        "complete": _("complete"),
+        "late": _("LATE: something came after the close"),
+        "open": _("open"),
+        "overdue": _("OVERDUE"),
+        "not-due": _("not due"),
+        "to-come": _("to come"),
+        "done": _("done"),
+        "closed": _("closed"),
+        "overridden": _("OPEN BY OVERRIDE"),
+    }[state]
+
+
+def say_sites(page: DayPage, now: datetime) -> None:
+    """Each site with its day, then what each of them owes."""
+    if not page.sites:
+        return
+    screen.heading(_("Sites"))
+    screen.table(
+        [_("site"), _("state"), _("closed"), _("sales here"), _("total here"), _("by its close"), _("cash")],
+        [_site_row(line) for line in page.sites],
+        right={_("sales here"), _("total here"), _("by its close"), _("cash")},
+    )
+    for line in page.sites:
+        if line.verdict.reasons:
+            screen.say(f"{line.day.site}:", "bold")
+            say_reasons(line.verdict.reasons, now)
+
+
+def _site_row(line: SiteLine) -> list[str]:
+    state = {"late": _("LATE")}.get(line.state.value) or state_word(line.state.value)
+    closings = line.day.closings
+    if not closings:
+        return [line.day.site, state, "-", wording.number(line.sales), wording.money(line.total_centavos), "-", "-"]  # fmt: skip
+    closed = wording.moment(closings[-1].closed_at)
+    if line.day.turnos > 1:
+        closed += _(" ({count} of {turnos} shifts)").format(count=len(closings), turnos=line.day.turnos)
+    if all(closing.no_sales for closing in closings):
+        closed += _(" no sales")
+    cash = wording.money(line.difference_centavos) if line.difference_centavos else _("agrees")
+    return [
+        line.day.site, state, closed, wording.number(line.sales), wording.money(line.total_centavos),
+        wording.money(line.closed_centavos), cash,
+    ]  # fmt: skip
+
+
+def say_reasons(reasons: Sequence[Reason], now: datetime) -> None:
+    """What is missing and what to do about it, one by one."""
+    from filesync.cli.gates import reason_lines
+
+    for reason in reasons[:LINES_MAX]:
+        for text in reason_lines(reason, now):
+            screen.say(f"  {text}")
+    if len(reasons) > LINES_MAX:
+        screen.say(_("  … and {count} more (--json has all)").format(count=len(reasons) - LINES_MAX))
+
+
+def _say_steps(page: DayPage) -> None:
+    screen.heading(_("Steps"))
+    for line in page.steps:
+        screen.say(f"  {line.step}: {_step_text(line)}", "bold red" if line.overrides else "")
+
+
+def _step_text(line: StepLine) -> str:
+    text = state_word(line.state.value)
+    if line.done is not None:
+        text = _("done by {by}, {at}").format(by=line.done.by, at=wording.moment(line.done.at))
+        if line.reasons:
+            text += _("; its gate is closed again")
+    elif line.reasons:
+        needs = [str(reason.detail["step"]) for reason in line.reasons if "step" in reason.detail]
+        text = (
+            _("closed; waits for {steps}").format(steps=", ".join(dict.fromkeys(needs)))
+            if needs
+            else _("closed; {count} reasons: filesync gate {step}").format(count=len(line.reasons), step=line.step)
+        )  # fmt: skip
+    if line.overrides:
+        numbers = ", ".join(str(override.id) for override in line.overrides)
+        text += _("  *** OVERRIDE no. {numbers} ***").format(numbers=numbers)
+    return text
+
+
+def _say_money(page: DayPage) -> None:
+    money = page.money
+    if not money.sales and not money.cancelled:
+        return
+    screen.heading(_("Totals"))
+    line = _("  {sales}, {postings}, {total}").format(
+        sales=wording.documents(money.sales, "vendas"),
+        postings=wording.plural(money.postings, "posting", "postings"),
+        total=wording.money(money.total_centavos),
+    )
+    if money.cancelled:
+        line += _("; {count} cancelled").format(count=wording.number(money.cancelled))
+    screen.say(line)
+    for form, centavos in sorted(money.forms.items()):
+        screen.say(f"  {wording.payment_form(form)}: {wording.money(centavos)}")
+
+
+def say_tickets(tickets: Iterable[TicketSeries]) -> None:
+    """Numbers that no batch has brought."""
+    found = list(tickets)
+    if not found:
+        return
+    screen.heading(_("Ticket numbers that no batch has brought"))
+    for series in found[:LINES_MAX]:
+        name = _("{site}, caixa {caixa}, series {serie}").format(
+            site=series.origem, caixa=series.per[0], serie=", ".join(series.per[1:])
+        )
+        parts = []
+        if series.between:
+            spans = ", ".join(wording.span(*span) for span in series.between)
+            parts.append(_("{spans} since the day before, which ended with {last}").format(spans=spans, last=series.before))  # fmt: skip
+        if series.inside:
+            spans = ", ".join(wording.span(*span) for span in series.inside[:LINES_MAX])
+            parts.append(_("{spans} inside the day").format(spans=spans))
+        if series.repeated:
+            parts.append(ngettext("{count} number twice", "{count} numbers twice", series.repeated).format(count=series.repeated))  # fmt: skip
+        screen.say(f"  {name}: {'; '.join(parts)}", "yellow")
+    if len(found) > LINES_MAX:
+        screen.say(_("  … and {count} more (--json has all)").format(count=len(found) - LINES_MAX))
+    screen.say(_("  A ticket that was printed and never saved is looked for at the till; one that was refused: filesync quarantine"))  # fmt: skip
+
+
+def _say_reconciliation(page: DayPage) -> None:
+    screen.heading(_("Reconciliation"))
+    command = f"filesync reconcile --date {page.day.isoformat()}"
+    if page.reconciliation is None:
+        screen.say(_("  not made yet: {command}").format(command=command))
+        return
+    words = {
+        "green": _("agree"),
+        "yellow": _("differ"),
+        "red": _("on one side only"),
+        "white": _("not checked"),
+    }
+    for colour, amounts in page.reconciliation.colours.items():
+        style = {"red": "bold red", "yellow": "yellow", "green": "green"}.get(colour.value, "")
+        screen.say(f"  {colour.value}: {wording.number(amounts.lines)} {words[colour.value]}", style)
+    if page.stale:
+        screen.say(_("  *** STALE: {command} ***").format(command=command), _LOUD["stale"])
+
+
+def _say_events(page: DayPage) -> None:
+    if not page.events:
+        return
+    screen.heading(_("Journal"))
+    shown = page.events[-LINES_MAX:]
+    if len(page.events) > len(shown):
+        screen.say(_("  … {count} earlier (--json has all)").format(count=len(page.events) - len(shown)))
+    for event in shown:
+        facts = ", ".join(f"{name} {value}" for name, value in event.detail.items() if isinstance(value, str | int))  # fmt: skip
+        screen.say(f"  {wording.moment(event.at)}  {event.what}, {event.who}{f': {facts}' if facts else ''}")

@@ -75,9 +75,8 @@ class Reason:
     known: Known | None = None
     since: str | None = None
     last_contact: str | None = None
-    detail: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the code's sentence needs besides: turno, step, relation, expected, got
+    # What the code's sentence needs besides: turno, step, relation, expected, got. No part of the hash: a dict has none.
+    detail: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def count(self) -> int:

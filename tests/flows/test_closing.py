@@ -11,6 +11,9 @@ from network import DAY, Network, rows, sales, table
 
 from filesync.contracts import Registry
 from filesync.day.closing import CloseOrder, CloseOutcome, CloseRefusedError, CloseReport, close
+from filesync.day.routine import decide
+from filesync.day.sending import send_remote
+from filesync.day.values import Closed, Open
 from filesync.demo.sales import cancelled
 from filesync.errors import ConfigError, RejectedError
 from filesync.protocol.identity import Role
@@ -69,6 +72,15 @@ def paid(documents: list[Document], forma: str | None = None) -> int:
     )
 
 
+def owed(network: Network) -> list[str]:
+    """What the matriz still waits for before the day's billing may be imported."""
+    match decide(network["matriz"].context, "receber_vendas_remotas", DAY):
+        case Open():
+            return []
+        case Closed(reasons=reasons):
+            return [reason.code.value for reason in reasons]
+
+
 def refusal(network: Network, **more: Any) -> CloseRefusedError:
     with pytest.raises(CloseRefusedError) as caught:
         shut(network, **more)
@@ -108,8 +120,10 @@ def test_an_ordinary_day_is_closed_with_what_was_sold_and_counted(shop: Network)
         "vendas", 1, 1, 1, 60,
     )  # fmt: skip
     # It travels like everything else, and arrives as it was said.
+    assert owed(shop) == ["not-closed"]
     shop.until_quiet("caixa-01", "matriz")
     assert rows(shop["matriz"], "fechamento") == [document]
+    assert owed(shop) == []
 
 
 def test_the_close_says_what_stands_between_till_and_server(shop: Network) -> None:
@@ -174,6 +188,7 @@ def test_a_day_without_sales_must_be_said(shop: Network) -> None:
     shop.until_quiet("caixa-01", "matriz")
     (held,) = rows(shop["matriz"], "fechamento")
     assert held["sem_movimento"] is True
+    assert owed(shop) == []
 
 
 def test_no_sales_cannot_be_said_of_a_day_with_sales(shop: Network) -> None:
@@ -257,6 +272,17 @@ def test_a_file_that_cannot_be_read_is_told_and_nothing_is_closed(shop: Network)
     assert refusal(shop).code == "day-unread"
 
 
+def test_a_database_that_cannot_be_asked_is_told(pair: Network) -> None:
+    pair.configure(
+        "caixa-01",
+        '[datasets.vendas.source]\nkind = "sql"\ndatabase = "caixa.db"\nqueries = { vendas = "select * from vendas" }\n',
+    )
+    found = refusal(pair, sem_movimento=True)
+    assert found.code == "day-unread"
+    assert found.unsealed is not None
+    assert "caixa.db" in found.unsealed.unread[0].message
+
+
 def test_a_till_without_a_source_closes_what_was_exported_by_hand(pair: Network) -> None:
     pair["caixa-01"].seal("vendas", table(sales(count=5)))
     report = shut(pair)
@@ -304,6 +330,8 @@ def test_a_sale_after_the_close_is_told_and_closed_again_without_counting(shop: 
     drop(shop, day)
     assert refusal(shop, contado=None).code == "day-unsealed"
     shop["caixa-01"].export("vendas")
+    shop.until_quiet("caixa-01", "matriz")
+    assert owed(shop) == ["late"]  # the matriz sees it too: the day is open again
     (late,) = store.days.sealed_after_close("caixa-01")
     assert (late.day, late.batches, late.documents) == (DAY, 1, 1)
     report = shut(shop, contado=None)
@@ -312,6 +340,8 @@ def test_a_sale_after_the_close_is_told_and_closed_again_without_counting(shop: 
     assert report.document["operador"] == "op-1"
     assert report.document["quantidade_vendas"] == 6
     assert report.document["feeds"][0]["seq_ultimo"] == 2
+    shop.until_quiet("caixa-01", "matriz")
+    assert owed(shop) == []
     assert store.days.sealed_after_close("caixa-01") == []
 
 
@@ -373,6 +403,7 @@ def test_two_shifts_each_answer_for_their_own_drawer(shop: Network) -> None:
     assert again["feeds"] == first["feeds"]
     shop.until_quiet("caixa-01", "matriz")
     assert [row["turno"] for row in rows(shop["matriz"], "fechamento")] == [1, 2]
+    assert owed(shop) == []
 
 
 def test_shifts_are_closed_in_order(shop: Network) -> None:
@@ -431,6 +462,7 @@ def test_a_day_in_many_batches_with_a_rejected_one_that_was_replaced(shop: Netwo
     assert report.differences.not_taken == ()
     shop.until_quiet("caixa-01", "matriz")
     assert len(rows(shop["matriz"])) == 20
+    assert owed(shop) == []
 
 
 def sealed(network: Network, dataset: str = "vendas") -> list[DaySealed]:
@@ -450,6 +482,7 @@ def test_a_close_that_the_matriz_refused_is_sealed_again_as_the_next_version(sho
     shop.until_quiet("caixa-01", "matriz")
     (held,) = rows(shop["matriz"], "fechamento")
     assert (held["operador"], held["versao"]) == ("ana", 2)
+    assert owed(shop) == []
 
 
 def test_an_installation_that_begins_anew_in_the_middle_of_the_day_has_a_line_of_its_own(
@@ -464,6 +497,8 @@ def test_an_installation_that_begins_anew_in_the_middle_of_the_day_has_a_line_of
     ledger.close()
     sell(shop, day)
     document = shut(shop).document
+    shop.until_quiet("caixa-01", "matriz")
+    assert owed(shop) == []
     assert {line["epoch"]: (line["seq_primeiro"], line["seq_ultimo"], line["documentos"]) for line in document["feeds"]} == {
         before: (1, 1, 4), "k3v7q2mb": (1, 1, 5),
     }  # fmt: skip
@@ -491,6 +526,55 @@ def test_a_till_that_is_replaced_in_the_middle_of_the_day_closes_the_whole_day(s
     assert feed["documentos"] == document["quantidade_vendas"] == 9
     shop.until_quiet("caixa-01", "matriz")
     assert len(rows(shop["matriz"])) == 9
+    assert owed(shop) == []
+
+
+# ------------------------------------------------------------------------------------------------ Enviar Vendas Remotas
+
+
+def test_a_posto_sends_its_day_with_one_command_and_waits_for_the_receipts(shop: Network) -> None:
+    drop(shop, sales(count=7))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:  # at last somebody starts the matriz
+            shop["matriz"].turn()
+
+    report = send_remote(shop["caixa-01"], CloseOrder(DAY, contado_centavos=0), patience_s=60, sleep=wait)
+    assert report.confirmed
+    assert len(waits) == 3
+    assert report.exported is not None
+    assert report.exported.sealed[0].documents == 7
+    assert owed(shop) == []
+    again = send_remote(shop["caixa-01"], CloseOrder(DAY), patience_s=60, sleep=wait)
+    assert (again.closed.outcome, again.confirmed, len(waits)) == (CloseOutcome.UNCHANGED, True, 3)
+
+
+def test_patience_ends_and_nothing_is_lost(shop: Network) -> None:
+    drop(shop, sales(count=7))
+    waits: list[float] = []
+    report = send_remote(
+        shop["caixa-01"], CloseOrder(DAY, contado_centavos=0), patience_s=5, sleep=waits.append
+    )
+    assert not report.confirmed
+    assert sum(waits) == 5
+    assert {(w.dataset, w.unsent) for w in report.differences.without_receipt} == {
+        ("vendas", 0),
+        ("fechamento", 0),
+    }
+
+
+def test_who_cannot_be_reached_is_not_waited_for(shop: Network) -> None:
+    drop(shop, sales(count=7))
+    (shop.root / "matriz").rename(shop.root / "away")
+    waits: list[float] = []
+    report = send_remote(
+        shop["caixa-01"], CloseOrder(DAY, contado_centavos=0), patience_s=60, sleep=waits.append
+    )
+    assert list(report.exchange.unreachable) == ["matriz"]
+    assert waits == []
+    assert report.closed.outcome is CloseOutcome.CLOSED
 
 
 # ------------------------------------------------------------------------------------------------ what was sealed and is gone

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import adbc_driver_sqlite.dbapi as sqlite
 import pytest
-from network import DAY, Network, rows, table
+from network import DAY, Network, rows, sales, table
 
 from filesync import config
 from filesync.day.cadastros import Holding, current_documents, holdings
@@ -491,3 +491,23 @@ def test_any_dataset_may_travel_encrypted(shop: Network) -> None:
     assert send(shop, "clientes", demo.clientes(), full=True).sealed == []
     shop.close()
     assert shown_anywhere(shop.root, demo.clients(1)[0].nome) == []
+
+
+def test_a_site_reads_its_own_encrypted_sales_but_not_its_credentials(shop: Network) -> None:
+    from filesync.readers.payload import read_payload
+
+    shop["caixa-01"].seal("vendas", table(sales()), format=Format.JSONL_AGE)
+    send(shop, "credenciais", [credential("M1")], full=True)
+    own = {site: config.load(shop.root / site).key for site in ("caixa-01", "matriz")}
+    for site, peer, dataset in (("caixa-01", "matriz", "vendas"), ("matriz", "caixa-01", "credenciais")):
+        contract = shop[site].context.contracts.latest(dataset)
+        assert contract is not None
+        path = next(path for path in shop.outbox(site, peer) if path.name.endswith(".jsonl.age"))
+        if dataset == "vendas":
+            assert (
+                sum(part.count for part in read_payload(path, Format.JSONL_AGE, contract, key=own[site]))
+                == 12
+            )
+        else:
+            with pytest.raises(RejectedError, match="does not open"):
+                list(read_payload(path, Format.JSONL_AGE, contract, key=own[site]))

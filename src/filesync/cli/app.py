@@ -9,10 +9,12 @@ import typer
 from filesync import __version__
 from filesync.cli import (
     batches,
+    cadastros,
     carrying,
     closing,
     contracts,
     examining,
+    gates,
     language,
     looking,
     moving,
@@ -83,11 +85,15 @@ for _name, _command, _panel in (
     ("import", moving.import_, EVERY_DAY),
     ("close", closing.close, EVERY_DAY),
     ("send-remote", closing.send_remote, EVERY_DAY),
+    ("gate", gates.gate, EVERY_DAY),
+    ("done", gates.done, EVERY_DAY),
     ("export-portal", portal.export_portal, EVERY_DAY),
     ("status", looking.status, LOOKING),
     ("outbox", looking.outbox, LOOKING),
     ("inbox", looking.inbox, LOOKING),
     ("show", batches.show, LOOKING),
+    ("cadastros", cadastros.cadastros, LOOKING),
+    ("roster", gates.roster, LOOKING),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 
@@ -111,6 +117,7 @@ _quarantine.command("show")(quarantine.show)
 _quarantine.command("retry")(quarantine.retry)
 _quarantine.command("discard")(quarantine.discard)
 app.add_typer(_quarantine, name="quarantine", rich_help_panel=TROUBLE)
+app.command("override", rich_help_panel=TROUBLE)(gates.override)
 app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
 app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 

@@ -38,7 +38,7 @@ PROBLEMS_SHOWN = 5
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="vendas, produtos, clientes …")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="vendas, produtos, clientes …; `cadastros` stands for all four of them.")],
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="Take the rows from this file instead of the configured source.", show_default=False),
@@ -55,6 +55,16 @@ def export(
     as_json: Json = False,
 ) -> Ending:  # fmt: skip
     """Take what is new or changed from a dataset's source and put it, sealed, into the outbox."""
+    if dataset == "cadastros":
+        from filesync.cli.cadastros import export_all
+
+        if source is not None or form is not None:
+            raise typer.BadParameter(
+                _("cadastros come from their configured sources; name one dataset to say more")
+            )
+        return export_all(
+            root, None if day is None else day.date(), to, full=full, again=again, as_json=as_json
+        )
     path = None if source is None else source.absolute()
     with at(root, quiet=as_json) as station:
         report = station.export(
@@ -71,11 +81,16 @@ def export(
         screen.say_json(report)
     else:
         say_export(report)
-        _say_failed(report.failed)
+        say_failed(report.failed)
         if report.sealed:
-            _say_how_they_leave(report, linked)
+            say_how_they_leave([report], linked)
+    return ending_of(report)
+
+
+def ending_of(report: SealReport) -> Ending:
+    """How the command ends that made this report."""
     return worst(
-        attention=bool(report.refused) or bool(_failures(report.failed)), unreachable=bool(report.failed)
+        attention=bool(report.refused) or bool(failures(report.failed)), unreachable=bool(report.failed)
     )
 
 
@@ -119,10 +134,10 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
     attention = (
         report.imported.needs_attention
         or bool(report.exchange.disk_low)
-        or bool(_failures(report.failed_sources))
+        or bool(failures(report.failed_sources))
         or any(e.refused for e in report.exported)
     )
-    later = bool(report.exchange.unreachable) or len(_failures(report.failed_sources)) < len(
+    later = bool(report.exchange.unreachable) or len(failures(report.failed_sources)) < len(
         report.failed_sources
     )
     if as_json:
@@ -130,10 +145,10 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
         return worst(attention=attention, unreachable=later)
     said = say_import(report.imported)
     for done in report.exported:
-        if done.sealed or done.refused:
+        if done.sealed or done.refused or done.beginners:
             said = True
             say_export(done)
-    _say_failed(report.failed_sources)
+    say_failed(report.failed_sources)
     said = said or bool(report.failed_sources)
     said = say_exchange(report.exchange, idle=False) or said
     if not said:
@@ -141,12 +156,12 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
     return worst(attention=attention, unreachable=later)
 
 
-def _failures(failed: list[Held]) -> list[Held]:
+def failures(failed: list[Held]) -> list[Held]:
     """Sources that a person must see to; one that was only in use is read at the next turn."""
     return [held for held in failed if held.code not in _IN_USE]
 
 
-def _say_failed(failed: list[Held]) -> None:
+def say_failed(failed: list[Held]) -> None:
     for held in failed:
         screen.say(
             _("{name} could not be exported: {message}").format(name=held.name, message=held.message),
@@ -158,8 +173,10 @@ def _say_failed(failed: list[Held]) -> None:
 # ------------------------------------------------------------------------------------------------ the reports in words
 
 
-def _say_how_they_leave(report: SealReport, linked: set[str]) -> None:
-    recipients = dict.fromkeys(peer for batch in report.sealed for peer in batch.recipients)
+def say_how_they_leave(reports: Iterable[SealReport], linked: set[str]) -> None:
+    """What makes sealed batches travel, by who goes to whom."""
+    sealed = [batch for report in reports for batch in report.sealed]
+    recipients = dict.fromkeys(peer for batch in sealed for peer in batch.recipients)
     if any(peer in linked for peer in recipients):
         screen.say(_("They leave with the next `filesync turn` (or `exchange`)."))
     if fetching := ", ".join(peer for peer in recipients if peer not in linked):
@@ -198,6 +215,24 @@ def say_export(report: SealReport) -> None:
             _("{dataset}: nothing new to send{value}").format(
                 dataset=report.dataset, value=f" ({kept})" if kept else ""
             )
+        )
+    if report.begun_for:
+        screen.say(
+            _("  everything, and not only what changed: {sites} had nothing of it yet").format(
+                sites=", ".join(report.begun_for)
+            )
+        )
+    if report.beginners:
+        screen.say(
+            _(
+                "{sites} came later and can take nothing of {dataset} up before everything is sent once:"
+            ).format(sites=", ".join(report.beginners), dataset=report.dataset),
+            "bold yellow",
+        )
+        screen.say(
+            _(
+                "  filesync export {dataset} --full   (with --from FILE where the source holds changes only)"
+            ).format(dataset=report.dataset)
         )
     if report.refused:
         screen.say(

@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from filesync.errors import ConfigError
+from filesync.errors import ConfigError, RejectedError, TransportError
+from filesync.exchange.reports import Held
 from filesync.protocol.heartbeat import Heartbeat
 from filesync.protocol.identity import BatchName, Feed, Mode
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from filesync.contracts import Contract
     from filesync.exchange.context import Context
+    from filesync.exchange.reports import SealReport
+    from filesync.exchange.station import Station
     from filesync.stores.cadastros import NewestApplied
 
 #: The cadastros of an Atualização Completa, in the order in which they go out: who may work comes before what is sold.
@@ -45,6 +48,40 @@ class Holding:
     inactive: int
     behind: int
     upcoming: int = 0
+
+
+@dataclass(slots=True)
+class CompleteReport:
+    """What became of an export of all cadastros. `failed`: datasets that could not be exported, the others were."""
+
+    exported: list[SealReport] = field(default_factory=list)
+    failed: list[Held] = field(default_factory=list)
+    without_source: list[str] = field(default_factory=list)
+
+
+def export_complete(
+    station: Station, *, business_date: date | None, to: str | None, full: bool, again: bool
+) -> CompleteReport:
+    """Export every cadastro that has a source; with `full` all of each, else what is new or changed. One that fails holds up no other."""
+    ctx = station.context
+    report = CompleteReport()
+    for contract in cadastro_contracts(ctx):
+        dataset = contract.dataset
+        if dataset not in ctx.settings.sources:
+            report.without_source.append(dataset)
+            continue
+        try:
+            report.exported.append(
+                station.export(dataset, business_date=business_date, to=to, full=full, again=again)
+            )
+        except (ConfigError, RejectedError, TransportError) as err:
+            report.failed.append(Held(ctx.me, dataset, err.code, err.message))
+    if not (report.exported or report.failed):
+        raise ConfigError(
+            "source-missing",
+            f"none of {', '.join(report.without_source)} has a source: describe one under [datasets.produtos.source]",
+        )
+    return report
 
 
 def cadastro_contracts(ctx: Context) -> list[Contract]:

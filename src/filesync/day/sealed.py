@@ -100,7 +100,13 @@ def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa
             "payload-lost",
             f"{batch.name}: expected its payload in the outbox or the archive, got no whole copy",
         )
-    for chunk in read_payload(path, batch.format, contract, chunk_rows=ctx.settings.limits.chunk_documents):
+    for chunk in read_payload(
+        path,
+        batch.format,
+        contract,
+        chunk_rows=ctx.settings.limits.chunk_documents,
+        key=ctx.settings.key,
+    ):
         yield chunk.table
 
 

@@ -47,11 +47,12 @@ class Shop:
     # ------------------------------------------------------------------------------------------------ at the counter
 
     def drop(self, site: str, documents: list[dict[str, Any]], name: str, dataset: str = "vendas") -> None:
-        """Leave documents where the site looks for them."""
+        """Leave documents where the site looks for them, after those that lie there."""
         folder = self.network.root / site / "drop" / dataset
         folder.mkdir(parents=True, exist_ok=True)
+        number = sum(1 for _ in folder.iterdir())
         text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        (folder / f"{number:03d}-{name}.jsonl").write_text(text, encoding="utf-8")
 
     def sell(self, site: str, day: date = DAY, count: int = 12, **more: Any) -> list[dict[str, Any]]:
         """A day's sales, exported."""
@@ -105,13 +106,11 @@ def open_shop(network: Network, *, caixas: tuple[str, ...] = ("caixa-01",)) -> S
     network.site("matriz", Role.MATRIZ)
     for name, role in roles.items():
         network.site(name, role)
-        link = {
-            Role.POSTO: {"link": "../relay", "relay": True},
-            Role.PORTAL: {"link": None},
-        }.get(role, {"link": "../matriz"})  # fmt: skip
-        network.peer(name, "matriz", Role.MATRIZ, **link)
+        relay: dict[str, Any] = {"link": "../relay", "relay": True}
+        there: dict[str, Any] = {"link": "../matriz"} if role is Role.CAIXA else {}
         back: dict[str, Any] = {"link": "../portal"} if role is Role.PORTAL else {}
-        network.peer("matriz", name, role, **({"link": "../relay", "relay": True} if role is Role.POSTO else back))  # fmt: skip
+        network.peer(name, "matriz", Role.MATRIZ, **(relay if role is Role.POSTO else there))
+        network.peer("matriz", name, role, **(relay if role is Role.POSTO else back))
         if role is not Role.PORTAL:
             network.configure(name, _SOURCE.format(dataset="vendas"))
     (network.root / "relay").mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,8 @@ It goes the way of `filesync export --date`, with another last step (`Export.sea
 memory of what was sealed. So a close that looks here and an export that seals cannot disagree.
 
 - Documents of the day, and documents whose day is missing, are looked at; those of other days are nobody's business now.
+- Of a document that stands in several files the last one says how it is, as it does for an export: an older file that still holds what it was
+  before its correction owes nothing.
 - A line that could not become a document, or only one without a day, counts as one of the day where its file holds documents of the day.
 - Nothing is written: no batch, no note, no memory of a file.
 
@@ -20,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, FilesyncError, RejectedError, TransportError
 from filesync.exchange.capture import Export, export
 from filesync.exchange.cutting import BadRowsError, pieces
@@ -116,8 +119,17 @@ class _Look:
     def __init__(self, day: date) -> None:
         self._day = pa.scalar(day, pa.date32())
         self.parts: list[_Part] = []
-        self.documents = 0
-        self.names: list[str] = []
+        self._fresh: dict[bytes, str | None] = {}  # by key digest; named as far as anybody reads
+
+    @property
+    def documents(self) -> int:
+        """Documents of the day that are not sealed."""
+        return len(self._fresh)
+
+    @property
+    def names(self) -> list[str]:
+        """Some of them, as a person looks for them."""
+        return [name for name in self._fresh.values() if name is not None][:NAMED_MAX]
 
     def __call__(self, ctx: Context, order: Order, chunks: Iterator[pa.Table]) -> SealReport:
         report = SealReport(order.contract.dataset)
@@ -126,9 +138,9 @@ class _Look:
         places: list[npt.NDArray[np.int64]] = []
         try:
             for piece in pieces(ctx, order, self._of_day(order.contract, chunks, part, places), report):
-                self.documents += piece.table.num_rows
-                rows = range(min(piece.table.num_rows, NAMED_MAX - len(self.names)))
-                self.names += [order.contract.name_of(piece.table, row) for row in rows]
+                for row, key in enumerate(piece.digests.column("key_digest").to_pylist()):
+                    named = len(self._fresh) < NAMED_MAX
+                    self._fresh[key] = order.contract.name_of(piece.table, row) if named else None
         except BadRowsError as err:
             raise BadRowsError(err.message, _placed(list(err.problems), places)) from err
         report.problems = _placed(report.problems, places)
@@ -147,6 +159,11 @@ class _Look:
             part.held += len(picked) - int(pc.sum(pc.is_null(day)).as_py() or 0)
             places.append(picked + before)
             before += table.num_rows
+            if (
+                self._fresh
+            ):  # what is said here, also that it is of another day, is later than what an earlier file said
+                for key in row_digests(table, contract.key).keys.to_pylist():
+                    self._fresh.pop(key, None)
             if len(picked):
                 yield table.take(pa.array(picked))
 

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,15 @@ from network import DAY, FakeClock, Network, rows, sales, table
 from filesync import config
 from filesync.cli.daemon import Daemon
 from filesync.cli.journal import LogForm, open_log
-from filesync.errors import ConfigError
+from filesync.day import routine
+from filesync.day.closing import CloseOrder, close
+from filesync.day.values import StepOutcome, StepReport
+from filesync.demo.sales import sales_of_day
+from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.incoming import import_all
 from filesync.exchange.links import LinkTrouble, describe, read_troubles
 from filesync.exchange.lock import SiteLock
-from filesync.exchange.station import LOCK_NAME
+from filesync.exchange.station import LOCK_NAME, Station
 from filesync.protocol.identity import Role
 from filesync.scheduling import Bell
 from filesync.sources.completeness import Completeness, Sign
@@ -427,3 +431,127 @@ def test_a_folder_that_is_no_site_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a filesync site"):
         Daemon(tmp_path, None).run()
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ the routine of the day
+
+
+def closed_day(network: Network, site: str) -> None:
+    """A site that sold, closed its day and sent it."""
+    network[site].seal("vendas", table(sales_of_day(site, Role.CAIXA, DAY, count=6)), DAY)
+    close(network[site], CloseOrder(DAY, contado_centavos=0))
+    network[site].turn()
+
+
+@pytest.fixture
+def shop(network: Network) -> Network:
+    """A matriz with a caixa and a posto, which come to it."""
+    network.site("matriz", Role.MATRIZ)
+    for name, role in (("caixa-01", Role.CAIXA), ("posto-centro", Role.POSTO)):
+        network.site(name, role)
+        network.peer(name, "matriz", Role.MATRIZ, link="../matriz")
+        network.peer("matriz", name, role)
+        network.configure(name, "[datasets.vendas.source]\nkind = 'jsonl'\npath = 'drop/*.jsonl'\n")
+    return network
+
+
+def test_a_gate_opens_while_it_works_and_what_waited_for_it_runs_by_itself(
+    shop: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, str]] = []
+
+    def step(name: str, station: Station, day: date) -> StepReport:
+        opened = routine.open_gate(station.context, name, day)
+        routine.mark_done(station.context, name, day, by="filesync", opened=opened)
+        ran.append((name, day.isoformat()))
+        return StepReport(name, day, StepOutcome.RAN, f"{name} is done", evidence=opened.name)
+
+    for name in ("importar_bdf", "importar_ca", "conciliar"):
+        monkeypatch.setitem(routine.RUNNERS, name, partial(step, name))
+        monkeypatch.delitem(routine.WAITING, name, raising=False)
+    closed_day(shop, "caixa-01")
+    came: list[float] = []
+
+    def meanwhile(steady_s: float) -> None:
+        if steady_s > 900 and not came:
+            came.append(steady_s)
+            assert told["applied"], "the caixa's day was there from the beginning"
+            steps = {line["step"] for line in told["gate-opened"]}
+            assert steps <= {"exportar_sara"}, "the posto has not closed; SARA waits for nobody"
+            closed_day(shop, "posto-centro")
+
+    told = Told("matriz", shop.clock)
+    faked(shop, "matriz", told, until_s=3600, meanwhile=meanwhile).run()
+    day = DAY.isoformat()
+    opened = {line["step"]: line for line in told["gate-opened"] if line["step"] != "exportar_sara"}
+    assert list(opened) == ["receber_vendas_remotas", "importar_bdf", "importar_ca", "conciliar"]
+    assert {line["day"] for line in opened.values()} == {day}
+    evidence = shop.root / "matriz" / "evidence" / opened["receber_vendas_remotas"]["evidence"]
+    assert json.loads(evidence.read_text(encoding="utf-8"))["signed"]["day"] == day
+    assert ran == [("importar_bdf", day), ("importar_ca", day), ("conciliar", day)], "in their order, once"
+    assert [line["step"] for line in told["step-ran"]] == [name for name, _ in ran]
+    assert not told["mistake"]
+    assert not told["step-failed"]
+
+
+def test_a_day_that_something_late_reopens_is_said(shop: Network) -> None:
+    closed_day(shop, "caixa-01")
+    closed_day(shop, "posto-centro")
+
+    def meanwhile(steady_s: float) -> None:
+        if steady_s > 900 and len(told["applied"]) == 4:
+            forgotten = sales_of_day("posto-centro", Role.CAIXA, DAY, count=1, seed=77)
+            shop["posto-centro"].seal("vendas", table(forgotten), DAY)
+            shop["posto-centro"].turn()
+
+    told = Told("matriz", shop.clock)
+    faked(shop, "matriz", told, until_s=3600, meanwhile=meanwhile).run()
+    closed = {line["step"]: line for line in told["gate-closed"]}
+    assert {"receber_vendas_remotas", "importar_bdf"} <= closed.keys()
+    assert closed["importar_bdf"]["missing"] == "late"
+    assert closed["importar_bdf"]["sites"] == "posto-centro"
+    assert closed["importar_bdf"]["level"] == "warning"
+
+
+def test_a_step_that_goes_on_failing_is_said_once_and_keeps_nothing_back(
+    shop: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def failing(_: Station, day: date) -> StepReport:
+        tries.append(day.isoformat())
+        raise RejectedError("layout-unknown", "no layout fits")
+
+    monkeypatch.setitem(routine.RUNNERS, "importar_bdf", failing)
+    monkeypatch.delitem(routine.WAITING, "importar_bdf", raising=False)
+    closed_day(shop, "caixa-01")
+    closed_day(shop, "posto-centro")
+    told = Told("matriz", shop.clock)
+    faked(shop, "matriz", told, until_s=3600).run()
+    assert len(tries) > 2, "it is tried again"
+    assert [(line["step"], line["code"]) for line in told["step-failed"]] == [
+        ("importar_bdf", "layout-unknown")
+    ]
+    assert len(told["applied"]) == 4
+    assert told["stopped"][0]["turns"] < 40, "and it rests in between"
+
+
+def test_a_mistake_in_the_routine_stops_no_batch(shop: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("filesync.cli.daemon.run_due", broken)
+    closed_day(shop, "caixa-01")
+    told = Told("matriz", shop.clock)
+    faked(shop, "matriz", told, until_s=1).run()
+    assert len(told["applied"]) == 2
+    assert told["mistake"][0]["part"] == "day"
+
+
+def test_a_roster_that_cannot_be_understood_is_said_once(shop: Network) -> None:
+    (shop.root / "matriz" / "sites.toml").write_text("[sites.nobody]\n", encoding="utf-8")
+    closed_day(shop, "caixa-01")
+    told = Told("matriz", shop.clock)
+    faked(shop, "matriz", told, until_s=1800).run()
+    assert [line["code"] for line in told["day-failed"]] == ["roster-invalid"]
+    assert len(told["applied"]) == 2

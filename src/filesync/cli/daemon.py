@@ -4,6 +4,7 @@
 - What fails is said, written down with its next try (`run/links.json`), and tried again: a link by itself, a turn that fails as a whole
   (another command works here, the disk is full) as a whole. A mistake in one part never stops the others.
 - `stop` ends a turn at its next step. Whatever was under way is as after a power cut: the next turn finishes it.
+- After a turn the routine of the day has its turn (day/routine.py): gates open on evidence, automatic steps run, and the journal says so.
 - Changed settings are taken up before the next turn; those that cannot be understood are reported, and the old ones stay.
 """
 
@@ -23,6 +24,8 @@ from filesync import config
 from filesync.cli import lookouts
 from filesync.cli.journal import Journal
 from filesync.contracts import Registry
+from filesync.day import runners  # noqa: F401 -- the routine runs what the runners' modules bring
+from filesync.day.routine import run_due
 from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
 from filesync.exchange.links import LinkTrouble, read_troubles, write_troubles
@@ -39,6 +42,8 @@ from filesync.watchers.folder import FolderWatcher
 UNSAID = Completeness(Sign.QUIET, 2.0)
 #: How soon a disk without room is looked at again.
 DISK_AGAIN_S = 30.0
+#: How soon what a step of the day sealed leaves, and the step after it is looked at.
+AFTER_STEP_S = 1.0
 _RUNNING = "running: filesync run works for this site already: {who} holds {name} in {folder}"
 
 Stamps = dict[Path, tuple[int, int]]
@@ -79,6 +84,7 @@ class Daemon:
         self._watchers: list[Watcher] = []
         self._stamps: Stamps = {}
         self._blind: dict[str, str] = {}
+        self._day_failed = ""
         self._written: dict[str, LinkTrouble] = {}
 
     def stop(self) -> None:
@@ -120,7 +126,27 @@ class Daemon:
             return Outcome(failed=f"{type(err).__name__}: {err}")
         self.turns += 1
         self._journal.turn(due, report, time.monotonic() - started)
+        if self._day():
+            report.look_again(AFTER_STEP_S)
         return _outcome(report)
+
+    def _day(self) -> bool:
+        """Open the gates that can be opened now and run what follows by itself; whether anything happened.
+
+        After the turn, and apart from it: what a step of the day cannot do keeps no batch back.
+        """
+        try:
+            happened = self._journal.day(run_due(self._station, self._clock()))
+        except FilesyncError as err:
+            if self._day_failed != err.message:  # said once; it is tried again at every turn
+                self._log.warning("day-failed", code=err.code, reason=err.message)
+            self._day_failed = err.message
+        except Exception as err:
+            self._crashed("day", err)
+        else:
+            self._day_failed = ""
+            return happened
+        return False
 
     def _crashed(self, part: str, error: Exception) -> None:
         if isinstance(error, OSError):  # the disk, a permission: no mistake of ours

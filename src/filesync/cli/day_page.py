@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filesync.cli import screen, wording
 from filesync.cli.language import _, ngettext
-from filesync.day.values import Override
+from filesync.day.values import Override, ReasonCode
 
 if TYPE_CHECKING:
     from filesync.day.page import DayPage, SiteLine, StepLine
@@ -140,22 +140,24 @@ def say_reasons(reasons: Sequence[Reason], now: datetime) -> None:
 def _say_steps(page: DayPage) -> None:
     screen.heading(_("Steps"))
     for line in page.steps:
-        screen.say(f"  {line.step}: {_step_text(line)}", "bold red" if line.overrides else "")
+        screen.say(f"  {line.step}: {_step_text(line, page)}", "bold red" if line.overrides else "")
 
 
-def _step_text(line: StepLine) -> str:
+def _step_text(line: StepLine, page: DayPage) -> str:
+    iso = page.day.isoformat()
+    needs = dict.fromkeys(str(r.detail["step"]) for r in line.reasons if r.code is ReasonCode.STEP_NOT_DONE)
+    owing = dict.fromkeys(reason.site for reason in line.reasons if reason.site is not None)
     text = state_word(line.state.value)
     if line.done is not None:
         text = _("done by {by}, {at}").format(by=line.done.by, at=wording.moment(line.done.at))
         if line.reasons:
-            text += _("; its gate is closed again")
-    elif line.reasons:
-        needs = [str(reason.detail["step"]) for reason in line.reasons if "step" in reason.detail]
-        text = (
-            _("closed; waits for {steps}").format(steps=", ".join(dict.fromkeys(needs)))
-            if needs
-            else _("closed; {count} reasons: filesync gate {step}").format(count=len(line.reasons), step=line.step)
-        )  # fmt: skip
+            text += _("; since then its gate has closed: filesync gate {step} --date {day}").format(step=line.step, day=iso)  # fmt: skip
+    elif owing:
+        text = _("closed; the day is not complete ({sites})").format(sites=", ".join(list(owing)[:4]) + (" …" if len(owing) > 4 else ""))  # fmt: skip
+    elif needs:
+        text = _("closed; waits for {steps}").format(steps=", ".join(needs))
+    elif line.by_hand:
+        text = _("open; say when it is done: filesync done {step} --date {day} --by NAME").format(step=line.step, day=iso)  # fmt: skip
     if line.overrides:
         numbers = ", ".join(str(override.id) for override in line.overrides)
         text += _("  *** OVERRIDE no. {numbers} ***").format(numbers=numbers)

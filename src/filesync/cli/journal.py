@@ -16,6 +16,7 @@ from filesync.protocol.identity import BatchName
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
+    from filesync.day.values import StepReport
     from filesync.exchange.reports import Held, TurnReport
     from filesync.scheduling import Due
 
@@ -50,6 +51,16 @@ def open_log(form: LogForm, site: str, clock: Callable[[], datetime], stream: Te
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         context_class=dict,
     ).bind(site=site)
+
+
+#: What became of a step → the line's event, whether it is a warning, whether it goes on being so.
+_STEPS = {
+    "opened": ("gate-opened", False, False),
+    "ran": ("step-ran", False, False),
+    "closed": ("gate-closed", True, False),
+    "nothing": ("step-waits", False, True),
+    "failed": ("step-failed", True, True),
+}
 
 
 class Journal:
@@ -94,6 +105,35 @@ class Journal:
         if not report.quiet:
             reasons = ",".join(sorted(reason.value for reason in due.reasons))
             self._log.info("turn", why=reasons, seconds=round(seconds, 3))
+
+    def day(self, reports: Iterable[StepReport]) -> bool:
+        """What became of the steps of the day: gates that opened or closed again, what ran by itself. Whether anything happened.
+
+        A step that goes on failing, or has nothing to do yet, is said once.
+        """
+        still: set[tuple[str, str, str]] = set()
+        happened = False
+        for step in reports:
+            fields: dict[str, Any] = {"step": step.step, "day": step.day.isoformat(), "reason": step.message}
+            if step.evidence is not None:
+                fields["evidence"] = step.evidence
+            if step.code is not None:
+                fields["code"] = step.code
+            if step.reasons:
+                fields["missing"] = ",".join(dict.fromkeys(reason.code.value for reason in step.reasons))
+                fields["sites"] = ",".join(
+                    dict.fromkeys(reason.site for reason in step.reasons if reason.site)
+                )
+            event, warns, lasting = _STEPS[step.outcome.value]
+            if lasting:
+                still.add(key := (event, f"{step.step} {step.day}", step.message))
+                if key in self._going_on:
+                    continue
+            happened = happened or not lasting
+            (self._log.warning if warns else self._log.info)(event, **fields)
+        events = {event for event, _, lasting in _STEPS.values() if lasting}
+        self._going_on = {key for key in self._going_on if key[0] not in events} | still
+        return happened
 
     def _links(self, report: TurnReport) -> None:
         exchange = report.exchange

@@ -12,11 +12,13 @@ from filesync.cli.language import _
 from filesync.cli.moving import say_exchange, say_import
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.sites import at
+from filesync.day.values import StepOutcome
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from filesync.day.receiving import Receiving
+    from filesync.day.values import StepReport
 
 
 def receive_remote(when: Day, root: Root = HERE, as_json: Json = False) -> Ending:
@@ -42,9 +44,34 @@ def _json(received: Receiving) -> dict[str, object]:
         "complete": received.page.complete,
         "evidence": None if received.evidence is None else received.evidence.name,
         "reasons": [reason.to_json() for reason in received.reasons],
+        "steps": [step_json(step) for step in received.steps],
         "turn": received.turn,
         "page": received.page.to_json(),
     }
+
+
+def step_json(step: StepReport) -> dict[str, object]:
+    """As `--json` says it."""
+    return {
+        "step": step.step,
+        "day": step.day,
+        "outcome": step.outcome,
+        "message": step.message,
+        "code": step.code,
+        "evidence": step.evidence,
+        "reasons": [reason.to_json() for reason in step.reasons],
+    }
+
+
+def _say_steps(received: Receiving) -> None:
+    """What followed by itself."""
+    for step in received.steps:
+        if step.outcome is StepOutcome.RAN:
+            screen.say(_("{step} of {day}: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold green")  # fmt: skip
+        elif step.outcome is StepOutcome.FAILED:
+            screen.say(_("{step} of {day} failed: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold red")  # fmt: skip
+        elif step.outcome is StepOutcome.CLOSED:
+            screen.say(_("{step} of {day} is closed again: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold yellow")  # fmt: skip
 
 
 def _say(received: Receiving, now: datetime) -> None:
@@ -62,6 +89,7 @@ def _say(received: Receiving, now: datetime) -> None:
             screen.say(_("*** {day} is NOT complete; its gate is open by an override. ***").format(day=day), "bold white on red")  # fmt: skip
         screen.say(_("  The evidence: {file}").format(file=f"evidence/{received.evidence.name}"))
         screen.say(_("  BDF and C.A. of that day may be imported now: filesync import-bdf FILE --date {date}").format(date=received.day.isoformat()))  # fmt: skip
+        _say_steps(received)
         return
     states = Counter(line.verdict.complete for line in page.sites)
     screen.say(
@@ -71,3 +99,4 @@ def _say(received: Receiving, now: datetime) -> None:
         "bold red",
     )
     screen.say(_("  What is missing and what to do stands above; then again: filesync receive-remote --date {date}").format(date=received.day.isoformat()))  # fmt: skip
+    _say_steps(received)

@@ -132,9 +132,10 @@ class SiteLine:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step on the page."""
+    """One step on the page. `by_hand`: only a person can say that it is done."""
 
     step: str
+    by_hand: bool
     state: StepState
     done: DoneMark | None
     reasons: tuple[Reason, ...]

@@ -4,6 +4,7 @@
 2. The day is judged by the gate (routine.decide), from the ledger as it is then; a peer that could not be reached changes nothing about
    that, it only is a reason why something is missing.
 3. When the day is complete, its gate is opened: the evidence is on the disk when this returns. Receiving again is harmless.
+4. Then the routine has its turn (routine.run_due): what waited for this gate, such as a BDF that was kept, is taken by itself.
 
 What is missing inside the day's tickets, and since the day before, is listed and closes nothing: a number that a till never gave out is no
 sale. Not here: what makes a day complete (completeness.py), how it is said (cli/receiving.py).
@@ -14,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from filesync.day import report, routine
+from filesync.day import report, routine, runners  # noqa: F401 -- the routine runs what the runners' modules bring
 from filesync.day.routine import GateClosedError
 
 if TYPE_CHECKING:
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.day.page import DayPage
-    from filesync.day.values import Reason
+    from filesync.day.values import Reason, StepReport
     from filesync.exchange.reports import TurnReport
     from filesync.exchange.station import Station
-    from filesync.stores.tickets import TicketSeries
 
 STEP: Final = "receber_vendas_remotas"
 
@@ -39,11 +39,7 @@ class Receiving:
     page: DayPage
     evidence: Path | None
     reasons: tuple[Reason, ...]
-
-    @property
-    def tickets(self) -> tuple[TicketSeries, ...]:
-        """Series of the day with missing or repeated numbers."""
-        return self.page.tickets
+    steps: tuple[StepReport, ...]  # what followed by itself, of any day
 
 
 def receive(station: Station, day: date) -> Receiving:
@@ -56,4 +52,5 @@ def receive(station: Station, day: date) -> Receiving:
         evidence = routine.open_gate(ctx, STEP, day)
     except GateClosedError as closed:
         reasons = closed.reasons
-    return Receiving(day, turn, report.page(ctx, day), evidence, reasons)
+    steps = routine.run_due(station, ctx.clock())
+    return Receiving(day, turn, report.page(ctx, day), evidence, reasons, tuple(steps))

@@ -15,7 +15,7 @@ from collections import Counter
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from filesync.config import DayTime
+from filesync.config import DayTime, Ending
 from filesync.day import gate, reconciling
 from filesync.day.page import DayCell, DayPage, Money, SiteLine, SiteState, StepLine, StepState
 from filesync.day.standing import Ledger
@@ -131,11 +131,14 @@ def _step(ctx: Context, step: str, judged: Judged, now: datetime) -> StepLine:
         step, standing, now, steps=ctx.settings.steps, here=ctx.me, verdicts=judged.verdicts
     )
     done = standing.done.get(step)
+    by_hand = ctx.settings.steps[step].ends is Ending.HAND
     given = tuple(override for override in standing.overrides if override.step == step)
     if isinstance(decision, Open):
         state = StepState.OVERRIDDEN if decision.overrides else StepState.OPEN
-        return StepLine(step, StepState.DONE if done else state, done, (), given)
-    return StepLine(step, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given)
+        return StepLine(step, by_hand, StepState.DONE if done else state, done, (), given)
+    return StepLine(
+        step, by_hand, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given
+    )
 
 
 def _stale(ctx: Context, first: date, last: date) -> set[date]:

@@ -79,6 +79,18 @@ ADVICE: dict[str, Advice] = {
     "no-business-date": Advice(None, mark("Leave --date out: these data belong to no movement day.")),
     "dataset-unknown": Advice(None, mark("`filesync contract list` shows the datasets.")),
     "recipient-key-missing": Advice(None, mark("Nothing was sent. Have `filesync key` there print the site's public key, then here: filesync peer add ID --key FILE --replace-key")),
+    # the day
+    "roster-invalid": Advice(None, mark("Correct sites.toml in the matriz' folder; `filesync roster --date AAAA-MM-DD` says who is due.")),
+    "step-unknown": Advice(None, mark("Name one of these; docs/day.md says what each is for.")),
+    "step-by-itself": Advice(None, mark("Nothing to do: ask for it with `filesync gate`.")),
+    "step-not-marked": Advice(None, mark("Nothing was changed. `filesync day --date AAAA-MM-DD` shows which steps are done.")),
+    "gate-closed": Advice(None, mark("Do what is missing, or, where that cannot wait, take the responsibility: filesync override STEP --date AAAA-MM-DD --reason … --by … --confirmed-by …")),
+    "override-unsaid": Advice(None, mark("Add --reason TEXT and --by NAME.")),
+    "override-alone": Advice(None, mark("Ask somebody else, and add --confirmed-by NAME.")),
+    "override-same-person": Advice(None, mark("Ask somebody else, and add --confirmed-by NAME.")),
+    "override-too-long": Advice(None, mark("Give fewer --hours, or raise `hours` under [overrides] in filesync.toml.")),
+    "override-unknown": Advice(None, mark("`filesync override --list` shows those that were given.")),
+    "late-refused": Advice(mark("it came after its day's billing file was imported, and its contract refuses that"), mark("Ask whoever runs the matriz; the sales stay at the site that made them.")),
     # the service
     "service-exists": Advice(None, mark("Nothing was changed. Look at that file; move it aside if it may go.")),
     "service-failed": Advice(None, mark("The files are written. Read what the system said, cure it, and install again; or do the steps by hand (--print).")),
@@ -120,6 +132,10 @@ ADVICE: dict[str, Advice] = {
     "turno-missing": Advice(None, mark("Close the shift before it first.")),
     "turno-late": Advice(None, mark("Close the last shift again first; the count is kept.")),
     "source-gone": Advice(None, mark("Make the folder, or connect the share that it lies on; or correct `path` in filesync.toml.")),
+    # a day's dossier
+    "file-exists": Advice(None, mark("Nothing was changed. Name another file, or move that one away.")),
+    "folder-missing": Advice(None, mark("Make the folder, or connect the disk or stick that it lies on.")),
+    "dossier-unreadable": Advice(None, mark("Ask the matriz for the dossier again: filesync dossier --date AAAA-MM-DD FILE.zip")),
     # what arrived and cannot be trusted
     "manifest-unreadable": Advice(mark("its description (manifest) is damaged"), _AGAIN),
     "manifest-invalid": Advice(mark("its description (manifest) is not a valid one"), _SENDER),

@@ -14,6 +14,7 @@ import shlex
 import sys
 import tempfile
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,32 @@ class Edge(TyperGroup):
 def failed(error: FilesyncError, *, as_json: bool) -> Ending:
     """Say what failed and what to do."""
     do = advice.of_error(error)
+    if error.code == "gate-closed":
+        return _closed(error, do, as_json=as_json)
     screen.complain(error.message, do)
     if as_json:
         screen.say_json({"error": {"code": error.code, "message": error.message, "advice": do}})
     if isinstance(error, ConfigError):
         return Ending.USAGE
     return Ending.UNREACHABLE if isinstance(error, TransportError) else Ending.ATTENTION
+
+
+def _closed(error: FilesyncError, do: str, *, as_json: bool) -> Ending:
+    """A step that may not run yet: whoever asked is told all that is missing, as `filesync gate` tells it."""
+    from filesync.cli.gates import say_closed
+    from filesync.day.routine import GateClosedError
+
+    if not isinstance(error, GateClosedError):
+        raise TypeError(f"expected the gate's own error for {error.code}, got {type(error).__name__}")
+    if as_json:
+        reasons = [reason.to_json() for reason in error.reasons]
+        screen.say_json(
+            {"error": {"code": error.code, "message": error.message, "advice": do, "reasons": reasons}}
+        )
+    else:
+        say_closed(error.step, error.day, error.reasons, datetime.now(UTC).astimezone())
+    screen.complain("", do)
+    return Ending.ATTENTION
 
 
 def _machine(error: OSError) -> Ending:

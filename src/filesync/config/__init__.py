@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from filesync.config.roster import FILE_NAME as ROSTER_NAME
+from filesync.config.roster import TEMPLATE as ROSTER_TEMPLATE
 from filesync.config.roster import Roster, SiteEntry, load_roster
 from filesync.config.site import (
     FILE_NAME,
@@ -38,6 +40,8 @@ __all__ = [
     "FILE_NAME",
     "KEY_NAME",
     "RELAYS_BY_ROLE",
+    "ROSTER_NAME",
+    "ROSTER_TEMPLATE",
     "SENDS_BY_ROLE",
     "Dataset",
     "DayTime",

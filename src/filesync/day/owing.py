@@ -82,7 +82,11 @@ def missing(
         yield Reason(
             ReasonCode.MISSING, site.site, f"{site.site}: {_feed(site, key)}, number {spans(seqs)}{by}: {moving}", action, at, command,
             str(_feed(site, key)), key[2], seqs, known, _since(site, key, seqs[0]), site.last_contact,
-            {"earlier": earlier, **({"turno": closing.turno} if closing is not None else {})},
+            {
+                "earlier": earlier,
+                **({"fetch": f"filesync receive-remote --date {site.day.isoformat()}"} if known is Known.IN_TRANSIT and not earlier else {}),
+                **({"turno": closing.turno} if closing is not None else {}),
+            },
         )  # fmt: skip
 
 
@@ -133,7 +137,10 @@ def refused(site: SiteDay, batch: DayBatch) -> Reason:
     return Reason(
         ReasonCode.REFUSED, site.site, f"{site.site}: {feed}, number {batch.seq}, {what}{why}", action, at, command, str(feed), batch.epoch,
         ((batch.seq, batch.seq),), Known.REJECTED, batch.applied_at, site.last_contact,
-        {"verdict": batch.verdict.value, "batch": batch.name, "problem": batch.problem},
+        {
+            "verdict": batch.verdict.value, "batch": batch.name, "problem": batch.problem or "",
+            **({} if feed.dataset == CLOSING else {"again": f"filesync close --date {day}"}),
+        },
     )  # fmt: skip
 
 

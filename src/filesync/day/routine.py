@@ -93,7 +93,7 @@ def open_gate(ctx: Context, step: str, day: date) -> Path:
     decision = decide(ctx, step, day)
     if isinstance(decision, Closed):
         raise GateClosedError(step, day, decision.reasons)
-    return _write_evidence(ctx, decision)
+    return write_evidence(ctx, decision)
 
 
 def evidence_name(step: str, day: date, signed: Mapping[str, Any]) -> str:
@@ -116,7 +116,8 @@ def _known(ctx: Context, step: str) -> Step:
     return ctx.settings.steps[step]
 
 
-def _write_evidence(ctx: Context, opened: Open) -> Path:
+def write_evidence(ctx: Context, opened: Open) -> Path:
+    """The signed file of an opening that was just decided. The same opening writes nothing again."""
     signed = opened.evidence.signed
     path = ctx.folders.evidence / evidence_name(opened.step, opened.day, signed)
     if not path.exists():  # its name is its content
@@ -161,6 +162,15 @@ def mark_done(
         mark = ctx.store.days.mark_done(step, day, by, ctx.now(), {**(detail or {}), "evidence": path.name})
         ctx.store.days.record_event(day, mark.at, "done", by, {"step": step, **mark.detail})
     return mark
+
+
+def unmark(ctx: Context, step: str, day: date, *, by: str) -> None:
+    """The step was not done after all. ConfigError `step-not-marked` where nobody said that it was."""
+    _known(ctx, step)
+    with ctx.store.transaction():
+        if not ctx.store.days.unmark_done(step, day):
+            raise ConfigError("step-not-marked", f"nobody said that {step} of {day.isoformat()} was done")
+        ctx.store.days.record_event(day, ctx.now(), "undone", by, {"step": step})
 
 
 def override(
@@ -290,7 +300,7 @@ class _DayWork:
                     reports.append(self._closed_again(step, decision))
                 continue
             # Others write theirs when they are run: an opening that nobody relies on needs no paper.
-            evidence = _write_evidence(ctx, decision).name if step.ends is Ending.OPEN else None
+            evidence = write_evidence(ctx, decision).name if step.ends is Ending.OPEN else None
             self.gates[step.name] = evidence or "open"
             if not was:
                 reports.append(self._opened(step, evidence))

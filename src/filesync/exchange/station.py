@@ -16,14 +16,16 @@ from filesync import config
 from filesync.contracts import Registry
 from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError, TransportError
-from filesync.exchange import quarantine
+from filesync.exchange import quarantine, voids
+from filesync.exchange.answering import acknowledge
 from filesync.exchange.capture import Export, export, labels, order_of, seal_table
 from filesync.exchange.carry import carry_in, carry_out
 from filesync.exchange.context import Clock, Context, system_clock
 from filesync.exchange.dropped import Dropped
 from filesync.exchange.folders import Folders
 from filesync.exchange.heartbeats import beat
-from filesync.exchange.incoming import acknowledge, import_all
+from filesync.exchange.holes import Resent, resend
+from filesync.exchange.incoming import import_all
 from filesync.exchange.lock import SiteLock
 from filesync.exchange.reports import (
     CarryReport,
@@ -39,19 +41,21 @@ from filesync.exchange.reports import (
 from filesync.exchange.road import Roads
 from filesync.exchange.settling import settle_all, sweep
 from filesync.exchange.status import Status, read_status
-from filesync.protocol.identity import Format, Role, check_id, new_epoch
+from filesync.protocol.identity import Feed, Format, Role, check_id, new_epoch
 from filesync.protocol.signing import SigningKey
 from filesync.sources import Kind
 from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
     from types import TracebackType
 
     import pyarrow as pa
+
+    from filesync.stores.hole_values import VoidRecord
 
 LOCK_NAME = "filesync.lock"
 #: How long a command waits for another one in the same folder before it gives up.
@@ -91,6 +95,8 @@ class Station:
             SqliteStore.create(
                 root / "filesync.db", Site(site, role, new_epoch(secrets.token_bytes(8)))
             ).close()
+        if role is Role.MATRIZ:
+            (root / config.ROSTER_NAME).write_text(config.ROSTER_TEMPLATE, encoding="utf-8")
         # Last: at this instant the folder is a site.
         (root / config.FILE_NAME).write_text(config.render_new(site, role), encoding="utf-8")
 
@@ -230,6 +236,20 @@ class Station:
             order = order_of(self.context, Export(dataset, None, business_date, to, format, full, again))
             return seal_table(self.context, order, table)
 
+    def void(
+        self, feed: str, seqs: Sequence[int], *, reason: str, by: str, epoch: str | None = None
+    ) -> list[VoidRecord]:
+        """Give numbers of a feed (`vendas.caixa-01.matriz`) up for good: as its origin, or here by an override that is recorded."""
+        with self._working():
+            return voids.void(self.context, _feed(feed), seqs, reason=reason, by=by, epoch=epoch)
+
+    def resend(self, feed: str, seqs: Sequence[int] = (), *, epoch: str | None = None) -> Resent:
+        """Ask at once for what is missing of a feed; of an own feed, send these numbers again."""
+        with self._working():
+            done = resend(self.context, _feed(feed), seqs, epoch)
+            beat(self.context)
+            return done
+
     def status(self) -> Status:
         """What is where, and what waits for what. Reads only; needs no lock."""
         return read_status(self.context)
@@ -285,6 +305,10 @@ class Station:
                 crashed(f"import from {name}", err)
 
     def _capture(self, report: TurnReport, *, whole: bool, crashed: Crashed | None) -> None:
+        try:
+            report.exported += voids.seal_again(self.context)
+        except (RejectedError, ConfigError, TransportError) as err:
+            report.failed_sources.append(Held(self.context.me, "voids", err.code, err.message))
         for dataset, source in self.context.settings.sources.items():
             if source.kind is Kind.STORE or (source.kind is Kind.SQL and not whole):
                 continue  # passing on what was applied here is a step of the day, never a matter of course
@@ -320,6 +344,13 @@ class Station:
     def observed(self, observe: Observer) -> Station:
         """The same station, telling `observe` how long steps go on."""
         return Station(replace(self.context, observe=observe))
+
+
+def _feed(text: str) -> Feed:
+    try:
+        return Feed.parse(text)
+    except ValueError as err:
+        raise ConfigError("feed-unknown", str(err)) from None
 
 
 def site_contracts(root: Path) -> Registry:

@@ -43,7 +43,7 @@ def made(net: Network, counter: int = 1, **changes: object) -> Heartbeat:
     signed = {
         "format": 1, "site": "caixa-01", "recipient": "matriz", "role": "caixa", "epoch": net["caixa-01"].context.epoch,
         "counter": counter, "clock": net.clock().isoformat(), "software": f"other {counter}", "free_bytes": None, "feeds": [],
-        "contracts": [],
+        "contracts": [], "wanted": [],
     }  # fmt: skip
     return Heartbeat.from_signed({**signed, **changes})
 

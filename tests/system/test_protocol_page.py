@@ -223,13 +223,13 @@ def test_the_admission_table_is_what_admission_does() -> None:
 
 
 def test_the_admission_table_says_which_refusals_are_answered() -> None:
-    from filesync.exchange import incoming
+    from filesync.exchange.answering import ANSWERED
 
     answered = {
         row[3].strip("`") for row in cells("admission") if row[2] == "refuse" and row[4] == "REJECTED"
     }
     silent = {row[3].strip("`") for row in cells("admission") if row[2] == "refuse" and row[4] == "none"}
-    assert answered == incoming._ANSWERED
+    assert answered == ANSWERED
     assert silent == {"foreign", "not-for-us"}
 
 

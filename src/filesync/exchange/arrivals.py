@@ -1,4 +1,4 @@
-"""Collect: what lies in one peer's inbox, and what each manifest may become. Reads; changes nothing.
+"""Collect: what lies in one peer's inbox, and what each manifest and each void may become. Reads; changes nothing.
 
 The order of the checks is the order of trust, cheapest first:
 1. the file's name (protocol.identity): anything outside the grammar is a stranger, left where it is and listed;
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filesync.errors import DamagedError, RejectedError
-from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit
+from filesync.protocol.admission import Apply, Known, Refuse, Replay, Standing, Wait, admit, admit_void
 from filesync.protocol.envelope import Envelope, decode, sha256_hex
 from filesync.protocol.identity import (
     Feed,
@@ -30,6 +30,7 @@ from filesync.protocol.identity import (
 from filesync.protocol.manifest import Manifest, UnknownFormatError
 from filesync.protocol.receipt import Problem
 from filesync.protocol.signing import SignatureError
+from filesync.protocol.void import Void
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,6 +65,16 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmittedVoid:
+    """A void whose sender, form and name are proven, its signed part word for word, and what admission says of it."""
+
+    peer: str
+    void: Void
+    text: str
+    decision: Apply | Replay | Wait | Refuse
+
+
+@dataclass(frozen=True, slots=True)
 class Unfit:
     """A file that cannot be trusted (`set_aside`) or not be understood yet (it stays where it is)."""
 
@@ -84,6 +95,7 @@ class Listing:
     sizes: Mapping[str, int]
     strangers: tuple[str, ...]
     heartbeat: str | None = None  # the peer's own; its name, where one lies here
+    voids: tuple[FileName, ...] = ()
 
     def orphans(self) -> tuple[str, ...]:
         """Payloads whose manifest is not here (yet)."""
@@ -93,22 +105,51 @@ class Listing:
 
 @dataclass(slots=True)
 class Standings:
-    """The feeds' heads and the decided numbers, as the ledger has them plus what this turn has decided to apply."""
+    """The feeds' heads and the decided numbers, as the ledger has them plus what this turn has decided to apply.
+
+    `ahead`: numbers that were given up here while numbers before them are open; heads step over them.
+    """
 
     heads: dict[FeedEpoch, Standing]
     known: dict[FeedEpoch, dict[int, Known]] = field(default_factory=lambda: defaultdict(dict))
+    ahead: dict[FeedEpoch, dict[int, str | None]] = field(default_factory=lambda: defaultdict(dict))
+
+    @classmethod
+    def of(cls, ctx: Context) -> Standings:
+        """As the ledger has them now."""
+        made = cls(ctx.store.standings())
+        for void in ctx.store.holes.ahead():
+            made.ahead[void.feed, void.epoch][void.seq] = void.manifest_sha256
+        for key in made.ahead:
+            made._step(key)
+        return made
 
     def decided(self, verified: Verified) -> None:
         """This number will be decided in this turn: the next one of its feed may follow."""
         key, seq = (verified.manifest.id.feed, verified.manifest.id.epoch), verified.manifest.id.seq
         self.heads[key] = Standing(seq, verified.sha256)
         self.known[key][seq] = Known(verified.sha256)
+        self._step(key)
+
+    def given_up(self, void: Void) -> None:
+        """This number is given up in this turn; one that a batch decided before keeps its place."""
+        key, seq = (void.id.feed, void.id.epoch), void.id.seq
+        head = self.heads.get(key)
+        if seq == (head.seq if head else 0) + 1:
+            self.heads[key] = Standing(seq, void.manifest_sha256)
+            self.known[key][seq] = Known(void.manifest_sha256, voided=True)
+            self._step(key)
+
+    def _step(self, key: FeedEpoch) -> None:
+        ahead = self.ahead.get(key, {})
+        while (seq := self.heads[key].seq + 1 if key in self.heads else 1) in ahead:
+            self.heads[key] = Standing(seq, ahead[seq])
 
 
 def list_inbox(ctx: Context, peer: str) -> Listing:
     """List `inbox/<peer>/`; a folder that is not there is an empty one."""
     folder = ctx.folders.inbox(peer)
-    receipts, manifests, payloads, sizes, strangers = [], [], {}, {}, []
+    receipts, manifests, voids, payloads, sizes, strangers = [], [], [], {}, {}, []
     heartbeat = None
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -128,36 +169,45 @@ def list_inbox(ctx: Context, peer: str) -> Listing:
             receipts.append(parsed)
         elif parsed.kind is FileKind.MANIFEST:
             manifests.append(parsed)
+        elif parsed.kind is FileKind.VOID:
+            voids.append(parsed)
         else:
             payloads[entry.name] = size
     manifests.sort(key=_feed_order)
     return Listing(
-        peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers), heartbeat
-    )
+        peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers), heartbeat, tuple(voids)
+    )  # fmt: skip
 
 
 def _feed_order(name: FileName) -> tuple[str, str, int]:
     return str(name.batch.id.feed), name.batch.id.epoch, name.batch.id.seq
 
 
+def _claim_order(name: FileName) -> tuple[str, str, int, bool]:
+    """A void before the batch that it gives up: its origin's last word."""
+    return *_feed_order(name), name.kind is not FileKind.VOID
+
+
 def known_numbers(ctx: Context, standings: Standings, listing: Listing) -> None:
     """Look up the numbers of this inbox that the ledger may have decided already: one query per feed, none for new numbers."""
     wanted: dict[FeedEpoch, set[int]] = defaultdict(set)
-    for name in listing.manifests:
-        key = (name.batch.id.feed, name.batch.id.epoch)
+    for name in (*listing.manifests, *listing.voids):
+        key, seq = (name.batch.id.feed, name.batch.id.epoch), name.batch.id.seq
         head = standings.heads.get(key)
-        if head is not None and name.batch.id.seq <= head.seq:
-            wanted[key].add(name.batch.id.seq)
+        if (head is not None and seq <= head.seq) or seq in standings.ahead.get(key, ()):
+            wanted[key].add(seq)
     for (feed, epoch), seqs in wanted.items():
         standings.known[feed, epoch].update(ctx.store.known(feed, epoch, seqs))
 
 
-def collect(ctx: Context, listing: Listing, standings: Standings) -> Iterator[Admitted | Unfit]:
-    """Judge every manifest of an inbox in feed order. `standings` is read as it is when each one's turn comes."""
+def collect(
+    ctx: Context, listing: Listing, standings: Standings
+) -> Iterator[Admitted | AdmittedVoid | Unfit]:
+    """Judge every manifest and void of an inbox in feed order. `standings` is read as it is when each one's turn comes."""
     peer = ctx.settings.peers[listing.peer]
-    for name in listing.manifests:
+    for name in sorted((*listing.voids, *listing.manifests), key=_claim_order):
         try:
-            verified = _verify(ctx, listing, name)
+            claim = (_verify_void if name.kind is FileKind.VOID else _verify)(ctx, listing, name)
         except UnknownFormatError as err:
             yield Unfit(
                 str(name),
@@ -173,7 +223,13 @@ def collect(ctx: Context, listing: Listing, standings: Standings) -> Iterator[Ad
                 set_aside=False,
             )
         else:
-            yield Admitted(verified, _admit(ctx, peer, verified, standings))
+            if isinstance(claim, Verified):
+                yield Admitted(claim, _admit(ctx, peer, claim, standings))
+            else:
+                void, text = claim
+                yield AdmittedVoid(
+                    listing.peer, void, text, _admit_void(ctx, peer, listing.peer, void, standings)
+                )
 
 
 def _verify(ctx: Context, listing: Listing, name: FileName) -> Verified:
@@ -187,8 +243,18 @@ def _verify(ctx: Context, listing: Listing, name: FileName) -> Verified:
     return Verified(listing.peer, manifest, sha256_hex(envelope.canonical))
 
 
+def _verify_void(ctx: Context, listing: Listing, name: FileName) -> tuple[Void, str]:
+    envelope = open_signed(ctx, listing, str(name), "void-unreadable")
+    void = Void.from_signed(envelope.signed)
+    if void.name.void != str(name):
+        raise RejectedError(
+            "renamed", f"{name}: expected the void of that batch, got one of {void.name.stem}"
+        )
+    return void, envelope.canonical.decode()
+
+
 def open_signed(ctx: Context, listing: Listing, name: str, code: str) -> Envelope:
-    """Read a manifest or receipt whose sender is `listing.peer`: size, form, and signature where a key is pinned."""
+    """Read a manifest, void or receipt whose sender is `listing.peer`: size, form, and signature where a key is pinned."""
     if (size := listing.sizes[name]) > ctx.settings.limits.manifest_bytes_max:
         raise DamagedError(
             "oversized",
@@ -221,4 +287,18 @@ def _admit(
         known=standings.known[key].get(batch.seq),
         contract_known=ctx.contracts.get(batch.feed.dataset, verified.manifest.version) is not None,
         may_send=peer.sends(batch.feed.dataset),
+    )
+
+
+def _admit_void(
+    ctx: Context, peer: Peer, sender: str, void: Void, standings: Standings
+) -> Apply | Replay | Wait | Refuse:
+    key = (void.id.feed, void.id.epoch)
+    return admit_void(
+        void,
+        me=ctx.me,
+        sender=sender,
+        standing=standings.heads.get(key),
+        known=standings.known[key].get(void.id.seq),
+        may_send=peer.sends(void.id.feed.dataset),
     )

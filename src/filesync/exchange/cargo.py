@@ -1,8 +1,8 @@
 """What travels and in which order, whatever it travels on: a link, a mailbox between two sites, a stick in somebody's pocket.
 
 - A heartbeat goes first, over the one that lies there, and is no cargo: it is not counted, not kept and not answered.
-- Receipts go before batches; batches by feed and number; of a batch the payload goes first and the manifest last.
-- `load` puts what waits in an outbox where the peer will find it. Batches stay in the outbox until their receipt; a receipt moves to the
+- Receipts go before voids, and those before batches; batches by feed and number; of a batch the payload goes first and the manifest last.
+- `load` puts what waits in an outbox where the peer will find it. Batches and voids stay in the outbox until their receipt; a receipt moves to the
   archive once it is there for sure: the ledger can write it again, and a replayed batch asks for it.
 - `unload` makes what lies for us durable here before it removes anything there.
 
@@ -40,12 +40,13 @@ class Waiting:
     receipts: tuple[FileName, ...] = ()
     manifests: tuple[FileName, ...] = ()
     payloads: dict[str, FileName] = field(default_factory=dict)
+    voids: tuple[FileName, ...] = ()
 
     @property
     def files(self) -> list[FileName]:
         """All of it that travels."""
         held = (self.payloads.get(manifest.batch.stem) for manifest in self.manifests)
-        return [*self.receipts, *(file for file in held if file is not None), *self.manifests]
+        return [*self.receipts, *self.voids, *(file for file in held if file is not None), *self.manifests]
 
 
 def waiting(ctx: Context, peer: str, held_back: Collection[str] = frozenset()) -> Waiting:
@@ -58,6 +59,7 @@ def waiting(ctx: Context, peer: str, held_back: Collection[str] = frozenset()) -
         tuple(file for file in files if file.kind is FileKind.RECEIPT),
         tuple(file for file in files if file.kind is FileKind.MANIFEST and file.batch.stem not in held_back),
         {file.batch.stem: file for file in files if file.kind is FileKind.PAYLOAD},
+        tuple(file for file in files if file.kind is FileKind.VOID and file.batch.stem not in held_back),
     )
 
 
@@ -91,7 +93,7 @@ def load(
         link.put_many([(outbox / cargo.heartbeat, folder, cargo.heartbeat)], replace=True)
         if not heartbeat_stays:
             durable.remove(outbox / cargo.heartbeat)
-    if not (cargo.receipts or cargo.manifests):
+    if not (cargo.receipts or cargo.manifests or cargo.voids):
         return
     sizes = {str(file): (outbox / str(file)).stat().st_size for file in cargo.files}
     there = {file.name: file.size for file in link.list(folder)}
@@ -111,6 +113,12 @@ def load(
     durable.move_many(
         [(outbox / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in cargo.receipts]
     )  # fmt: skip
+    if cargo.voids:
+        fresh = put([file for file in cargo.voids if there.get(str(file)) != sizes[str(file)]])
+        pace.reached(sum(sizes[str(file)] for file in cargo.voids))
+        sure()
+        moved.voids += fresh
+        mark([file.batch.stem for file in cargo.voids], fresh)
     for start in range(0, len(cargo.manifests), WAVE):
         wave = cargo.manifests[start : start + WAVE]
         payloads = [cargo.payloads[file.batch.stem] for file in wave if file.batch.stem in cargo.payloads]
@@ -152,12 +160,22 @@ def unload(
     files = in_order(parsed for name in there if (parsed := parse_file_name(name)) is not None)
     manifests = {file.batch.stem for file in files if file.kind is FileKind.MANIFEST}
     decided = set() if mailbox else ctx.store.answered(manifests)
-    batches = [file for file in files if file.kind is not FileKind.RECEIPT and file.batch.stem in manifests]
+    batches = [
+        file
+        for file in files
+        if file.kind in (FileKind.PAYLOAD, FileKind.MANIFEST) and file.batch.stem in manifests
+    ]
+    voids = [file for file in files if file.kind is FileKind.VOID]
+    if not mailbox and voids:
+        taken = ctx.store.holes.taken(file.batch.stem for file in voids)
+        voids = [file for file in voids if file.batch.stem not in taken]
     receipts = [file for file in files if file.kind is FileKind.RECEIPT]
     wanted = [
         file for file in batches if file.batch.stem not in decided and not _held(inbox, there[str(file)])
     ]
-    pace = _Pace(ctx, step, "files", len(wanted), sum(there[str(file)].size for file in (*receipts, *wanted)))
+    pace = _Pace(
+        ctx, step, "files", len(wanted), sum(there[str(file)].size for file in (*receipts, *voids, *wanted))
+    )
     link.observe = pace.moved
 
     def get(files: Sequence[FileName]) -> int:
@@ -170,6 +188,7 @@ def unload(
     moved.receipts += get(receipts)
     if not keep:
         link.remove_many([(folder, str(file)) for file in receipts])
+    moved.voids += get([file for file in voids if not _held(inbox, there[str(file)])])
     for start in range(0, len(wanted), 2 * WAVE):
         wave = wanted[start : start + 2 * WAVE]
         get([file for file in wave if file.kind is FileKind.PAYLOAD])
@@ -177,13 +196,13 @@ def unload(
         pace.tick(len(wave))
     if mailbox and not keep:
         # Payload first: a manifest left alone in a mailbox is fetched again and found known; a payload left alone would stay for ever.
-        for kind in (FileKind.PAYLOAD, FileKind.MANIFEST):
-            link.remove_many([(folder, str(file)) for file in batches if file.kind is kind])
+        for kind in (FileKind.VOID, FileKind.PAYLOAD, FileKind.MANIFEST):
+            link.remove_many([(folder, str(file)) for file in (*voids, *batches) if file.kind is kind])
 
 
 def in_order(files: Iterable[FileName]) -> list[FileName]:
-    """Receipts first; then by feed and number, the payload before its manifest."""
-    order = {FileKind.RECEIPT: 0, FileKind.PAYLOAD: 1, FileKind.MANIFEST: 2}
+    """Receipts first; then by feed and number, a void before its batch, the payload before its manifest."""
+    order = {FileKind.RECEIPT: 0, FileKind.VOID: 0, FileKind.PAYLOAD: 1, FileKind.MANIFEST: 2}
 
     def key(file: FileName) -> tuple[bool, str, str, int, str, int]:
         batch = file.batch.id

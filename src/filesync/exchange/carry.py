@@ -117,7 +117,7 @@ def _out(ctx: Context, stick: _Stick, peer: str, report: CarryReport) -> None:
     folder = _mailbox(peer, ctx.me)
     load = cargo.waiting(ctx, peer, cargo.answered_here(ctx, peer))
     _tidy(ctx, stick, peer, folder, load)
-    if not (load.receipts or load.manifests):
+    if not (load.receipts or load.manifests or load.voids):
         return  # a heartbeat alone is not worth a journey
     moved = report.moved.setdefault(peer, Moved())
 
@@ -147,11 +147,17 @@ def _tidy(ctx: Context, stick: _Stick, peer: str, folder: str, load: cargo.Waiti
     ours = [
         file for file in there if file.kind is not FileKind.RECEIPT and file.batch.id.feed.origin == ctx.me
     ]
-    states = ctx.store.outgoing_state({file.batch.stem for file in ours})
-    answered = [
-        file for file in ours
-        if (state := states.get(file.batch.stem)) is not None and state.recipients.get(peer) is not None
-    ]  # fmt: skip
+    stems = {file.batch.stem for file in ours}
+    states, given_up = ctx.store.outgoing_state(stems), ctx.store.holes.taken(stems)
+    untold = {void.name for void in ctx.store.holes.untold() if void.recipient == peer}
+
+    def of_no_use(file: FileName) -> bool:
+        if file.kind is FileKind.VOID:
+            return file.batch.stem not in untold
+        state = states.get(file.batch.stem)
+        return file.batch.stem in given_up or (state is not None and state.recipients.get(peer) is not None)
+
+    answered = [file for file in ours if of_no_use(file)]
     waiting = set(load.files)
     with _road(here):
         unsound = [

@@ -98,7 +98,7 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
                 order_of_rows = pc.sort_indices(fresh.column("row"))
                 fresh = fresh.take(order_of_rows)
                 table, memory = table.take(fresh.column("row")), memory.take(fresh.column("row"))
-                owed = fresh.column("owed_batch").combine_chunks()
+            owed = fresh.column("owed_batch").combine_chunks()
         yield from _cut(ctx, order, table, memory.select(["key_digest", "content_digest"]), owed)
 
 

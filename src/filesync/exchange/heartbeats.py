@@ -1,5 +1,7 @@
 """Heartbeats: tell every peer how this site is, hear how they are, and make of it what a person asks. Nothing is decided by any of it.
 
+They ask for what is missing here, and are asked for what is missing there (holes.py).
+
 - `beat` writes `outbox/<peer>/heartbeat.<me>.json` when there is news, or when the last one is older than `EVERY_S`: so a turn without
   work stays quiet, and two daemons that wake each other come to rest.
 - It leaves before everything else, by whatever way is next, and leaves the outbox then: it is not answered and not kept.
@@ -17,6 +19,7 @@ from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import list_inbox, open_signed
 from filesync.exchange.context import SOFTWARE
+from filesync.exchange.holes import wanted
 from filesync.exchange.reports import Held
 from filesync.protocol.envelope import canonical, encode, sha256_hex
 from filesync.protocol.heartbeat import HEARTBEAT_BYTES_MAX, FeedMark, Heartbeat
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport
     from filesync.protocol.admission import Standing
+    from filesync.protocol.heartbeat import Wanted
     from filesync.protocol.identity import Role
 
 #: A peer that hears nothing for longer may ask itself why. Freshness only.
@@ -79,7 +83,8 @@ def beat(ctx: Context, only: str | None = None) -> None:
             for mark in marks.get(peer, ())
         )
         made = Heartbeat(
-            ctx.me, peer, ctx.settings.role, ctx.epoch, 1 + (last.counter if last else 0), ctx.now(), SOFTWARE, None, feeds, contracts
+            ctx.me, peer, ctx.settings.role, ctx.epoch, 1 + (last.counter if last else 0), ctx.now(), SOFTWARE, None, feeds, contracts,
+            wanted(ctx, peer),
         )  # fmt: skip
         digest = sha256_hex(canonical(made.news()))
         if last is not None and last.news_sha256 == digest and _fresh(ctx, last.written_at):
@@ -108,10 +113,13 @@ def _free_bytes(ctx: Context) -> int | None:
         return None
 
 
-def hear(ctx: Context, listing: Listing, report: ImportReport) -> None:
-    """Take the peer's heartbeat from its inbox to the ledger. One that cannot be believed is set aside; it changes nothing."""
+def hear(ctx: Context, listing: Listing, report: ImportReport) -> tuple[Wanted, ...]:
+    """Take the peer's heartbeat from its inbox to the ledger. One that cannot be believed is set aside; it changes nothing.
+
+    Returns what it asks for, if it says something new: an older one, that came late, asks for what may have arrived since.
+    """
     if listing.heartbeat is None:
-        return
+        return ()
     name = listing.heartbeat
     try:
         if listing.sizes[name] > HEARTBEAT_BYTES_MAX:
@@ -126,16 +134,19 @@ def hear(ctx: Context, listing: Listing, report: ImportReport) -> None:
                 "heartbeat-foreign", f"{name}: expected {listing.peer}'s for {ctx.me}, got {heard.site}'s for {heard.recipient}"
             )  # fmt: skip
     except UnknownFormatError:
-        return  # the next one overwrites it; a newer filesync here will understand it
+        return ()  # the next one overwrites it; a newer filesync here will understand it
     except (DamagedError, RejectedError, SignatureError) as err:
         problem = Problem(err.code, err.message)
         quarantine.set_aside(ctx, listing.peer, name, [listing.folder / name], problem, retryable=False)
         report.set_aside.append(Held(listing.peer, name, err.code, err.message))
-        return
+        return ()
     except OSError:
-        return  # held by another program, or just being replaced: the next turn hears it
-    ctx.store.record_heard(listing.peer, heard.epoch, heard.counter, envelope.canonical.decode(), ctx.now())
+        return ()  # held by another program, or just being replaced: the next turn hears it
+    new = ctx.store.record_heard(
+        listing.peer, heard.epoch, heard.counter, envelope.canonical.decode(), ctx.now()
+    )
     durable.remove(listing.folder / name)
+    return heard.wanted if new else ()
 
 
 def peer_states(ctx: Context) -> list[PeerState]:

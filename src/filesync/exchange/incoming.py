@@ -5,7 +5,8 @@ Ordering rules:
 2. Data, ledger and receipt commit together (applying.py).
 3. Receipts are published from the ledger, then marked as acknowledged, then the batch's files leave the inbox. A crash anywhere in
    between makes the next turn publish the same bytes again.
-4. What is set aside has its reason beside it. A refused claim is recorded and answered where the sender is proven.
+4. What is set aside has its reason beside it. A refused claim is recorded and answered where the sender is proven (answering.py).
+5. A void is taken when everything before it is decided and committed: the head never stands above a number that could still be lost.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from collections import defaultdict
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
-from filesync.exchange import quarantine
+from filesync.exchange import quarantine, voids
+from filesync.exchange.answering import acknowledge, put_away, receipt_file, refuse, set_aside
 from filesync.exchange.applying import Ready, apply_group
 from filesync.exchange.arrivals import (
-    Admitted,
+    AdmittedVoid,
     FeedEpoch,
     Listing,
     Standings,
@@ -30,13 +32,11 @@ from filesync.exchange.arrivals import (
     known_numbers,
     list_inbox,
 )
-from filesync.exchange.context import SOFTWARE, Context
+from filesync.exchange.holes import Seen, notice
 from filesync.exchange.reports import Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
-from filesync.protocol.envelope import canonical, encode
 from filesync.protocol.identity import SEQ_MAX, BatchName, stem_of
 from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
-from filesync.stores.values import RefusedRecord
 from filesync.writers import durable
 from filesync.writers.payload import digest_file
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from filesync.exchange.context import Context
+
 Gaps = dict[FeedEpoch, list[tuple[int, int]]]
 
 #: Payloads up to this size are read once, into memory, and may share a transaction.
@@ -52,20 +54,23 @@ SMALL_BYTES = 256 * 1024
 #: Bytes of small payloads that wait in memory for a shared transaction.
 GROUP_BYTES = 32 * 1024 * 1024
 
-#: Refusals that are answered: the sender is proven, the batch is for us, and its origin must learn of it.
-_ANSWERED = frozenset({"same-number-other-content", "broken-chain", "before-opening", "not-allowed"})
-
 
 def import_all(ctx: Context, report: ImportReport) -> None:
     """Collect, apply and acknowledge everything that can be; what cannot is reported with its reason."""
-    standings = Standings(ctx.store.standings())
+    ctx.store.holes.advance()  # what a crash left undone
+    standings, seen = Standings.of(ctx), Seen()
     listings = [list_inbox(ctx, peer) for peer in ctx.settings.peers]
     total = sum(len(listing.manifests) for listing in listings)
     waiting: list[Ready] = []
     for listing in listings:
         known_numbers(ctx, standings, listing)
         _put_away_orphans(ctx, listing)
-        for ready in _ready(ctx, listing, standings, report):
+        for ready in _ready(ctx, listing, standings, report, seen):
+            if isinstance(ready, AdmittedVoid):
+                _apply(ctx, waiting, report, total)
+                waiting = []
+                voids.take(ctx, listing, ready, standings, report)
+                continue
             waiting.append(ready)
             full = (
                 sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
@@ -75,10 +80,14 @@ def import_all(ctx: Context, report: ImportReport) -> None:
                 waiting = []
     _apply(ctx, waiting, report, total)
     acknowledge(ctx)
+    ctx.store.holes.advance()
+    notice(ctx, seen)
 
 
-def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportReport) -> Iterator[Ready]:
-    """Deal with everything that is not to be applied; yield what is."""
+def _ready(
+    ctx: Context, listing: Listing, standings: Standings, report: ImportReport, seen: Seen
+) -> Iterator[Ready | AdmittedVoid]:
+    """Deal with everything that waits or is refused; yield what changes the ledger, in the order in which it must."""
     gaps = _gaps(listing)
     replays: list[Verified] = []
     for item in collect(ctx, listing, standings):
@@ -86,23 +95,36 @@ def _ready(ctx: Context, listing: Listing, standings: Standings, report: ImportR
             if item.set_aside:  # with its payload, which nothing here vouches for any more
                 stem = item.name.removesuffix(".manifest.json")
                 payloads = [name for name in listing.payloads if stem_of(name) == stem]
-                _set_aside(ctx, listing, item.name, [*payloads, item.name], item.problem, report)
+                set_aside(ctx, listing, item.name, [*payloads, item.name], item.problem, report)
             else:
+                seen.waits(item.name)
                 report.waiting.append(Held(listing.peer, item.name, item.problem.code, item.problem.message))
+            continue
+        if isinstance(item, AdmittedVoid):
+            match item.decision:
+                case Wait(reason, detail, _):
+                    seen.waits(item.void.name.void)
+                    report.waiting.append(Held(listing.peer, item.void.name.void, reason.value, detail))
+                case Refuse(problem):
+                    refuse(ctx, listing, item.void, item.void.manifest_sha256, problem, standings, report)
+                case _:
+                    standings.given_up(item.void)
+                    yield item
             continue
         verified = item.verified
         match item.decision:
             case Apply():
-                ready = _check_payload(ctx, listing, verified, report, gaps)
+                ready = _check_payload(ctx, listing, verified, report, gaps, seen)
                 if ready is not None:
                     standings.decided(verified)
                     yield ready
             case Replay():
                 replays.append(verified)
             case Wait(reason, detail, _):
+                seen.waits(verified.manifest.name.manifest)
                 report.waiting.append(Held(listing.peer, verified.stem, reason.value, detail))
             case Refuse(problem):
-                _refuse(ctx, listing, item, problem, standings, report)
+                refuse(ctx, listing, verified.manifest, verified.sha256, problem, standings, report)
     _replay(ctx, listing, replays, report)
 
 
@@ -122,6 +144,7 @@ def _check_payload(
     verified: Verified,
     report: ImportReport,
     gaps: Gaps,
+    seen: Seen,
 ) -> Ready | None:
     """Compare the payload with the manifest's claim; None when it is not here or not whole."""
     manifest, name = verified.manifest, verified.manifest.payload_file
@@ -130,6 +153,7 @@ def _check_payload(
     if size is None:
         message = f"{verified.stem}: the manifest is here, its payload {name} is not"
         report.waiting.append(Held(listing.peer, verified.stem, "payload-missing", message))
+        seen.lacks(manifest.id)
         return None
     data: bytes | None = None
     try:
@@ -143,6 +167,7 @@ def _check_payload(
         else:
             found, size = digest_file(path)
     except OSError as err:
+        seen.waits(manifest.name.manifest)
         report.waiting.append(
             Held(
                 listing.peer,
@@ -154,7 +179,8 @@ def _check_payload(
         return None
     if found != manifest.payload_sha256:
         problem = _damage(listing, verified, size, found)
-        _set_aside(ctx, listing, name, [name], problem, report)
+        set_aside(ctx, listing, name, [name], problem, report)
+        seen.lacks(manifest.id)
         return None
     key, seq = (manifest.id.feed, manifest.id.epoch), manifest.id.seq
     later = gaps[key][bisect_right(gaps[key], (seq, SEQ_MAX)) :]
@@ -238,30 +264,13 @@ def _archive(ctx: Context, readies: Iterable[Ready]) -> None:
     durable.move_many(moves)
 
 
-def acknowledge(ctx: Context) -> None:
-    """Publish every receipt that the ledger holds and no outbox has had yet."""
-    pending = ctx.store.unacknowledged()
-    if pending:
-        answered = [stored for stored in pending if stored.receipt is not None]
-        durable.publish_many([_receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answered])
-        ctx.store.mark_acknowledged([stored.name for stored in pending])
-
-
-def _receipt_file(ctx: Context, name: str, origin: str, receipt: str) -> tuple[Path, str, bytes]:
-    return (
-        ctx.folders.outbox(origin),
-        BatchName.parse(name).receipt(ctx.me),
-        encode(json.loads(receipt), ctx.settings.key),
-    )
-
-
 def _replay(ctx: Context, listing: Listing, replays: Sequence[Verified], report: ImportReport) -> None:
     """Answer again what was answered before, with few syncs however many; no payload is even opened."""
     if not replays:
         return
     known = {verified.stem: ctx.store.receipt_of(verified.stem) for verified in replays}
     answers = [stored for stored in known.values() if stored is not None and stored.receipt is not None]
-    durable.publish_many([_receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answers])
+    durable.publish_many([receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answers])
     done: list[tuple[Path, Path]] = []
     for verified in replays:
         report.replayed.append(verified.stem)
@@ -275,7 +284,7 @@ def _replay(ctx: Context, listing: Listing, replays: Sequence[Verified], report:
             )
         else:
             done += [(file, ctx.folders.archive(manifest.business_date)) for file in files]
-    _put_away(done)
+    put_away(done)
 
 
 def _put_away_orphans(ctx: Context, listing: Listing) -> None:
@@ -283,65 +292,4 @@ def _put_away_orphans(ctx: Context, listing: Listing) -> None:
     orphans = {stem_of(name): name for name in listing.orphans()}
     known = ctx.store.answered(orphans) if orphans else ()
     days = {stem: BatchName.parse(stem).business_date for stem in known}
-    _put_away([(listing.folder / orphans[stem], ctx.folders.archive(day)) for stem, day in days.items()])
-
-
-def _put_away(files: Sequence[tuple[Path, Path]]) -> None:
-    """Into the archive, unless it is there: then the copy is dropped, for the one that was applied must not be overwritten."""
-    archived = [(target / path.name).exists() for path, target in files]
-    durable.remove_many([path for (path, _), there in zip(files, archived, strict=True) if there])
-    moves = [
-        (path, target, path.name) for (path, target), there in zip(files, archived, strict=True) if not there
-    ]
-    durable.move_many(moves)
-
-
-def _refuse(
-    ctx: Context,
-    listing: Listing,
-    item: Admitted,
-    problem: Problem,
-    standings: Standings,
-    report: ImportReport,
-) -> None:
-    """A claim that may not be applied uses no number; it is recorded, answered where it must be, and set aside with its payload."""
-    verified = item.verified
-    manifest = verified.manifest
-    if not ctx.store.refused([verified.sha256]):
-        receipt = None
-        if problem.code in _ANSWERED:
-            now = ctx.now()
-            standing = standings.heads.get((manifest.id.feed, manifest.id.epoch))
-            receipt = Receipt(
-                batch=verified.stem, manifest_sha256=verified.sha256, payload_sha256=manifest.payload_sha256, recipient=ctx.me,
-                verdict=Verdict.REJECTED, rows={}, totals={}, problems=(problem,), applied_through=standing.seq if standing else 0,
-                missing=(), received_at=now, applied_at=now, clock=now, contract=None, software=SOFTWARE,
-            )  # fmt: skip
-        text = None if receipt is None else canonical(receipt.to_signed()).decode()
-        with ctx.store.transaction() as tx:
-            tx.record_refused(
-                [
-                    RefusedRecord(
-                        verified.sha256,
-                        verified.stem,
-                        manifest.id.feed.origin,
-                        problem.code,
-                        problem.message,
-                        ctx.now(),
-                        text,
-                    )
-                ]
-            )
-    else:
-        stored = ctx.store.receipt_of(verified.stem)
-        if stored is not None and stored.receipt is not None and stored.manifest_sha256 == verified.sha256:
-            durable.publish_many([_receipt_file(ctx, stored.name, stored.origin, stored.receipt)])
-    files = [name for name in (manifest.payload_file, manifest.name.manifest) if name in listing.sizes]
-    _set_aside(ctx, listing, verified.stem, files, problem, report)
-
-
-def _set_aside(
-    ctx: Context, listing: Listing, name: str, files: Iterable[str], problem: Problem, report: ImportReport
-) -> None:
-    quarantine.set_aside(ctx, listing.peer, name, [listing.folder / file for file in files], problem)
-    report.set_aside.append(Held(listing.peer, name, problem.code, problem.message))
+    put_away([(listing.folder / orphans[stem], ctx.folders.archive(day)) for stem, day in days.items()])

@@ -151,7 +151,7 @@ def retry(ctx: Context, case: Case) -> None:
             f"{case.name} was decided and answered with a receipt ({case.code}): it must be corrected where it comes from and exported again",
         )
     folder = ctx.folders.quarantine(case.peer)
-    ctx.store.forget_refused([case.name.removesuffix(".manifest.json")])
+    ctx.store.forget_refused([case.name.removesuffix(".manifest.json").removesuffix(".void.json")])
     ctx.store.record_problem(ctx.now(), case.name, case.peer, case.code, case.message, resolution="retried")
     inbox = ctx.folders.inbox(case.peer)
     durable.move_many(

@@ -93,7 +93,11 @@ class AppliedBatch:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of everything that lay in the inboxes."""
+    """What became of everything that lay in the inboxes.
+
+    `voided`: numbers that their origin gave up, and batches that came under a number given up before. `sent_again`: batches that a
+    recipient has lost and asked for.
+    """
 
     applied: list[AppliedBatch] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
@@ -101,6 +105,8 @@ class ImportReport:
     set_aside: list[Held] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     rejected_by_peer: list[Held] = field(default_factory=list)
+    voided: list[Held] = field(default_factory=list)
+    sent_again: list[Held] = field(default_factory=list)
 
     @property
     def needs_attention(self) -> bool:
@@ -108,6 +114,7 @@ class ImportReport:
         return bool(
             self.set_aside
             or self.rejected_by_peer
+            or self.voided
             or any(b.verdict is not Verdict.APPLIED for b in self.applied)
         )
 
@@ -134,6 +141,7 @@ class Moved:
     bytes: int = 0
     batches: int = 0
     receipts: int = 0
+    voids: int = 0
 
 
 @dataclass(slots=True)
@@ -165,7 +173,7 @@ class TurnReport:
         """Whether the turn found nothing to do."""
         moved = sum(self.exchange.shipped.values()) + sum(self.exchange.fetched.values())
         report = self.imported
-        worked = report.applied or report.replayed or report.set_aside or report.settled
+        worked = report.applied or report.replayed or report.set_aside or report.settled or report.voided
         return not (moved or worked or any(e.sealed for e in self.exported))
 
     def look_again(self, seconds: float | None) -> None:

@@ -151,14 +151,18 @@ def _ship(ctx: Context, name: str, peer: Peer, link: Transport) -> int:
 
 
 def _patience(ctx: Context, name: str, peer: Peer) -> frozenset[str]:
-    """Batches shipped to a relay so recently that their receipt may still be on its way."""
+    """Batches (or voids of them) shipped to a relay so recently that their receipt may still be on its way."""
     now = ctx.clock()
+    shipped = [
+        (delivery.recipient, delivery.name, delivery.shipped_at) for delivery in ctx.store.outgoing_open()
+    ]
+    shipped += [(void.recipient, void.name, void.shipped_at) for void in ctx.store.holes.untold()]
     recent = set()
-    for delivery in ctx.store.outgoing_open():
-        if delivery.recipient == name and delivery.shipped_at is not None:
-            age_s = (now - datetime.fromisoformat(delivery.shipped_at)).total_seconds()
+    for recipient, stem, at in shipped:
+        if recipient == name and at is not None:
+            age_s = (now - datetime.fromisoformat(at)).total_seconds()
             if 0 <= age_s < peer.reship_after_s:
-                recent.add(delivery.name)
+                recent.add(stem)
     return frozenset(recent)
 
 

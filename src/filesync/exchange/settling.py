@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -18,29 +17,30 @@ from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.arrivals import Listing, list_inbox, open_signed
 from filesync.exchange.heartbeats import hear
-from filesync.exchange.outgoing import publish_manifests
+from filesync.exchange.holes import ship_again
 from filesync.exchange.reports import Held, ImportReport
+from filesync.exchange.restoring import LOST, lying_in_outboxes, restore_outboxes
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
-from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, UnknownFormatError, Verdict
 from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from filesync.exchange.context import Context
     from filesync.stores.values import OutgoingState
-
-#: A batch that waits for its receipt, and whose payload lies nowhere any more.
-_LOST = "payload-lost"
 
 
 def settle_all(ctx: Context, report: ImportReport) -> None:
     """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
     for peer in ctx.settings.peers:
         listing = list_inbox(ctx, peer)
-        hear(ctx, listing, report)
+        wanted = hear(ctx, listing, report)
         if listing.receipts:
             _settle(ctx, listing, report)
+        if wanted:  # after the receipts: what is settled by them is not missing
+            ship_again(ctx, peer, wanted, report)
 
 
 def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
@@ -70,7 +70,9 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
             )
         else:
             fitting.append((name, receipt, envelope.canonical.decode()))
-    ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
+    with ctx.store.transaction():
+        ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
+        _settle_voids(ctx, [(receipt, text) for _, receipt, text in fitting])
     # At this instant the deliveries are settled; moving files can be done again.
     for _, receipt, _ in fitting:
         new = states[receipt.batch].recipients.get(receipt.recipient) is None
@@ -92,8 +94,19 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
         ]
     )
     for name, _, _ in fitting:  # it had arrived before it was lost here
-        quarantine.resolve_note(ctx, listing.peer, name.batch.stem, _LOST)
-    _tidy_outbox(ctx, listing.peer)
+        quarantine.resolve_note(ctx, listing.peer, name.batch.stem, LOST)
+    tidy_outbox(ctx, listing.peer)
+
+
+def _settle_voids(ctx: Context, answers: Sequence[tuple[Receipt, str]]) -> None:
+    """What these receipts say of numbers that were given up, here or by their recipient.
+
+    A REJECTED that names a contract is about the rows: it left before its recipient heard of the void, and does not answer it.
+    """
+    about_void = [r for r, _ in answers if r.verdict is not Verdict.REJECTED or r.contract is None]
+    ctx.store.holes.answered([(r.batch, r.recipient, ctx.now()) for r in about_void])
+    given_up = [(r, text) for r, text in answers if any(p.code == "voided" for p in r.problems)]
+    ctx.store.holes.refused_as_voided([(r.batch, r.recipient, text) for r, text in given_up])
 
 
 def _ours(peer: str, name: FileName, receipt: Receipt, state: OutgoingState | None) -> None:
@@ -127,26 +140,10 @@ def sweep(ctx: Context) -> None:
     for top in ("outbox", "inbox", "quarantine", "archive"):
         durable.clean_partial(ctx.folders.root / top / "-")
     _tidy_half_arrived(ctx)
-    opened = ctx.store.outgoing_open()
-    by_recipient: dict[str, set[str]] = defaultdict(set)
-    for delivery in opened:
-        by_recipient[delivery.recipient].add(delivery.name)
-    present: dict[str, set[str]] = {}
-    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            present[folder.name] = {entry.name for entry in os.scandir(folder)}
-    for delivery in opened:
-        manifest = Manifest.from_signed(json.loads(delivery.manifest))
-        here = present.get(delivery.recipient, set())
-        if manifest.payload_file not in here:
-            _restore_payload(ctx, delivery.recipient, manifest, present)
-        if (
-            manifest.name.manifest not in here
-            and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists()
-        ):
-            publish_manifests(ctx, [manifest], delivery.recipient)
+    present = lying_in_outboxes(ctx)
+    restore_outboxes(ctx, present)
     for peer in present:
-        _tidy_outbox(ctx, peer)
+        tidy_outbox(ctx, peer)
 
 
 def _tidy_half_arrived(ctx: Context) -> None:
@@ -167,35 +164,18 @@ def _tidy_half_arrived(ctx: Context) -> None:
                 halves[Path(entry.path)] = parsed
     stems = {file.batch.stem for file in halves.values()}
     decided = ctx.store.answered(stems) if stems else set()
+    taken = ctx.store.holes.taken(stems) if stems else set()
     sent = ctx.store.outgoing_state(stems) if stems else {}
     for path, file in halves.items():
         state = sent.get(file.batch.stem)
         settled = state is not None and state.recipients.get(file.recipient or "") is not None
-        if settled if file.kind is FileKind.RECEIPT else file.batch.stem in decided:
+        done = taken if file.kind is FileKind.VOID else decided
+        if settled if file.kind is FileKind.RECEIPT else file.batch.stem in done:
             durable.remove(path)
 
 
-def _restore_payload(ctx: Context, recipient: str, manifest: Manifest, present: dict[str, set[str]]) -> None:
-    """A crash between two links, or a person: another recipient's copy, or the archive's, is the same immutable file."""
-    for other in (
-        *(ctx.folders.outbox(peer) for peer in manifest.recipients if peer in present),
-        ctx.folders.archive(manifest.business_date),
-    ):
-        copy = other / manifest.payload_file
-        if copy.exists():
-            durable.link(copy, ctx.folders.outbox(recipient), manifest.payload_file)
-            quarantine.resolve_note(ctx, recipient, manifest.name.stem, _LOST)
-            return
-    name = manifest.name.stem
-    problem = Problem(
-        _LOST,
-        f"{name}: its payload is in no outbox and not in the archive; restore it from a backup, or export again",
-    )
-    quarantine.note(ctx, recipient, name, problem)
-
-
-def _tidy_outbox(ctx: Context, peer: str) -> None:
-    """Move answered batches to the archive; remove payloads of numbers that were never used."""
+def tidy_outbox(ctx: Context, peer: str) -> None:
+    """Move what is answered, and batches that were given up, to the archive; remove payloads of numbers that were never used."""
     folder = ctx.folders.outbox(peer)
     batches: dict[str, list[FileName]] = defaultdict(list)
     for entry in os.scandir(folder) if folder.exists() else ():
@@ -207,23 +187,35 @@ def _tidy_outbox(ctx: Context, peer: str) -> None:
         ):
             batches[parsed.batch.stem].append(parsed)
     states = ctx.store.outgoing_state(batches)
+    given_up = ctx.store.holes.taken(batches) if batches else set()
+    untold = {void.name for void in ctx.store.holes.untold() if void.recipient == peer} if given_up else set()
     unused: list[Path] = []
     answered: list[FileName] = []
     for stem, files in batches.items():
         state = states.get(stem)
         if state is None:
             unused += _unused(folder, files)
+        elif stem in given_up:
+            answered += [
+                f
+                for f in sorted(files, key=_manifest_first)
+                if f.kind is not FileKind.VOID or stem not in untold
+            ]
         elif state.recipients.get(peer) is not None:
             # The manifest leaves first: a manifest without its payload would look like a batch that cannot be whole.
-            answered += sorted(files, key=lambda file: file.kind is not FileKind.MANIFEST)
+            answered += sorted(files, key=_manifest_first)
     durable.remove_many(unused)
     durable.move_many(
         [(folder / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in answered]
     )
 
 
+def _manifest_first(file: FileName) -> bool:
+    return file.kind is not FileKind.MANIFEST
+
+
 def _unused(folder: Path, files: list[FileName]) -> list[Path]:
     """Payloads of a sealing that stopped before its ledger row. A manifest without one is not ours to judge: it stays."""
-    if any(file.kind is FileKind.MANIFEST for file in files):
+    if any(file.kind is not FileKind.PAYLOAD for file in files):
         return []
     return [folder / str(file) for file in files]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine
-from filesync.exchange.arrivals import Standings, Unfit, collect, known_numbers, list_inbox
+from filesync.exchange.arrivals import AdmittedVoid, Standings, Unfit, collect, known_numbers, list_inbox
 from filesync.exchange.heartbeats import PeerState, peer_states
 from filesync.exchange.links import describe, read_troubles
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
-from filesync.protocol.identity import FileKind, Role, parse_file_name
+from filesync.protocol.identity import BatchName, FileKind, Role, parse_file_name
 from filesync.stores.values import Direction
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from filesync.config import Peer
     from filesync.exchange.context import Context
+    from filesync.stores.hole_values import HoleRecord, VoidRecord
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """A batch or receipt in an outbox. `since` is when it was sealed (None for a receipt)."""
+    """A batch, void or receipt in an outbox. `since` is when it was sealed (None for a receipt)."""
 
     peer: str
     name: str
@@ -70,7 +71,7 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A site at one moment. `warnings` are said every time until they are cured."""
+    """A site at one moment. `warnings` are said every time until they are cured; `holes` are missing here, `voids` were given up for good."""
 
     site: str
     role: Role
@@ -81,6 +82,8 @@ class Status:
     feeds: tuple[FeedState, ...]
     warnings: tuple[str, ...]
     peers: tuple[PeerState, ...] = ()
+    holes: tuple[HoleRecord, ...] = ()
+    voids: tuple[VoidRecord, ...] = ()
 
     @property
     def waiting(self) -> tuple[InboxItem, ...]:
@@ -94,14 +97,18 @@ def read_status(ctx: Context) -> Status:
     return Status(
         ctx.me, ctx.settings.role, ctx.epoch, tuple(outbox_items(ctx)), tuple(inbox), tuple(quarantine.cases(ctx)),
         tuple(_feeds(ctx, missing)), tuple(_warnings(ctx)),
-        tuple(peer_states(ctx)),
+        tuple(peer_states(ctx)), tuple(ctx.store.holes.open()), tuple(ctx.store.holes.voids()),
     )  # fmt: skip
 
 
 def outbox_items(ctx: Context) -> list[OutboxItem]:
     """What waits for each peer, oldest first."""
     items = []
+    untold = ctx.store.holes.untold()
+    given_up = {(void.name, void.recipient) for void in untold}
     for delivery in ctx.store.outgoing_open():
+        if (delivery.name, delivery.recipient) in given_up:
+            continue
         peer = ctx.settings.peers.get(delivery.recipient)
         if delivery.shipped_at is not None:
             waits = f"sent; waits for {delivery.recipient}'s receipt"
@@ -115,6 +122,13 @@ def outbox_items(ctx: Context) -> list[OutboxItem]:
                 delivery.sealed_at, delivery.shipped_at, waits, delivery.carried_at,
             )
         )  # fmt: skip
+    for void in untold:
+        sent = f"sent; waits for {void.recipient}'s receipt"
+        waits = sent if void.shipped_at else _waits(ctx.settings.peers.get(void.recipient), void.recipient)
+        day = BatchName.parse(void.name).business_date
+        items.append(
+            OutboxItem(void.recipient, void.name, "void", day, None, None, void.at, void.shipped_at, waits)
+        )
     for folder in _folders(ctx.folders.root / "outbox"):
         for entry in sorted(os.scandir(folder), key=lambda e: e.name):
             parsed = parse_file_name(entry.name)
@@ -145,7 +159,7 @@ def _waits(peer: Peer | None, name: str) -> str:
 def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[int, ...]]]:
     items: list[InboxItem] = []
     missing: dict[tuple[str, str], tuple[int, ...]] = {}
-    standings = Standings(ctx.store.standings())
+    standings = Standings.of(ctx)
     for peer in ctx.settings.peers:
         listing = list_inbox(ctx, peer)
         known_numbers(ctx, standings, listing)
@@ -153,6 +167,13 @@ def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[i
             if isinstance(item, Unfit):
                 state = "refused" if item.set_aside else "waiting"
                 items.append(InboxItem(peer, item.name, state, item.problem.code, item.problem.message))
+                continue
+            if isinstance(item, AdmittedVoid):
+                items.append(_void_item(peer, item))
+                if isinstance(item.decision, Wait):
+                    missing.setdefault((str(item.void.id.feed), item.void.id.epoch), item.decision.missing)
+                elif not isinstance(item.decision, Refuse):
+                    standings.given_up(item.void)
                 continue
             stem, batch = item.verified.stem, item.verified.manifest.id
             match item.decision:
@@ -197,6 +218,18 @@ def _inbox(ctx: Context) -> tuple[list[InboxItem], dict[tuple[str, str], tuple[i
             for name in listing.strangers
         ]
     return items, missing
+
+
+def _void_item(peer: str, item: AdmittedVoid) -> InboxItem:
+    name = item.void.name.void
+    match item.decision:
+        case Wait(reason, detail, _):
+            return InboxItem(peer, name, "waiting", reason.value, detail)
+        case Refuse(problem):
+            return InboxItem(peer, name, "refused", problem.code, problem.message)
+    return InboxItem(
+        peer, name, "ready", "void", "its origin gives this number up; the next import takes note"
+    )
 
 
 def _feeds(ctx: Context, missing: dict[tuple[str, str], tuple[int, ...]]) -> list[FeedState]:

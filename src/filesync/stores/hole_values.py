@@ -87,6 +87,16 @@ class AheadVoid:
 
 
 @dataclass(frozen=True, slots=True)
+class DecidedNumber:
+    """The batch on which a number was decided here. `claims` (canonical JSON) is known where not all of it was applied."""
+
+    name: str
+    verdict: Verdict
+    manifest_sha256: str
+    claims: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SentNumber:
     """A number of an own feed with its recipients: their verdicts, None where they have not answered, and when it was shipped last."""
 
@@ -107,14 +117,3 @@ class GivenUp:
     name: BatchName
     manifest: str
     last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PeerEpoch:
-    """One installation of a peer by its newest heartbeat, as it was signed. `current`: the one that was heard of last."""
-
-    peer: str
-    epoch: str
-    signed: dict[str, Any]
-    received_at: str
-    current: bool

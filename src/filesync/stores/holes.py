@@ -18,10 +18,10 @@ from filesync.protocol.receipt import Verdict
 from filesync.stores.database import QUERIES
 from filesync.stores.hole_values import (
     AheadVoid,
+    DecidedNumber,
     GivenUp,
     HoleRecord,
     NewVoid,
-    PeerEpoch,
     SentNumber,
     UntoldVoid,
     VoidRecord,
@@ -118,12 +118,12 @@ class Holes:
             )
         ]
 
-    def decided(self, feed: Feed, epoch: str, seqs: Collection[int]) -> dict[int, tuple[str, Verdict]]:
-        """Those of these numbers that a batch decided here: its name and the verdict."""
+    def decided(self, feed: Feed, epoch: str, seqs: Collection[int]) -> dict[int, DecidedNumber]:
+        """Those of these numbers that a batch decided here."""
         asked = (feed.origin, feed.dataset, feed.audience, epoch, json.dumps(sorted(seqs)))
         return {
-            seq: (name, Verdict(verdict))
-            for seq, name, verdict in self._db.select(QUERIES["decided_between"], asked)
+            seq: DecidedNumber(name, Verdict(verdict), sha256, claims)
+            for seq, name, verdict, sha256, claims in self._db.select(QUERIES["decided_between"], asked)
         }
 
     def taken(self, names: Iterable[str]) -> set[str]:
@@ -201,17 +201,6 @@ class Holes:
         with self._write():
             self._db.run_each(QUERIES["reopen_delivery"], list(deliveries))
             self._db.run_each(QUERIES["reopen_batch"], [(batch_id,) for batch_id, _ in deliveries])
-
-    # ------------------------------------------------------------------------------------------------ installations
-
-    def peer_epochs(self) -> list[PeerEpoch]:
-        """Every installation of every peer that is remembered, by its newest heartbeat, the latest last."""
-        rows = self._db.select(QUERIES["heard_epochs"])
-        latest = {peer: epoch for peer, epoch, _, _ in rows}
-        return [
-            PeerEpoch(peer, epoch, json.loads(text), at, latest[peer] == epoch)
-            for peer, epoch, text, at in rows
-        ]
 
 
 def _void(row: tuple[Any, ...]) -> VoidRecord:

@@ -64,7 +64,7 @@ SELECT epoch, seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = 
 
 -- name: decided_between
 -- What was decided here of some numbers of a feed.
-SELECT i.seq, i.name, i.verdict
+SELECT i.seq, i.name, i.verdict, i.manifest_sha256, nullif(i.claims, '')
 FROM fs_feed f JOIN fs_incoming i USING (feed_id)
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT value FROM json_each(?5));
 
@@ -124,10 +124,6 @@ ORDER BY o.batch_id;
 -- name: sealed_again
 -- What was owed of it stands in a later batch.
 UPDATE fs_given_up SET sealed_again = 1 WHERE batch_id = ?1;
-
--- name: heard_epochs
--- What every installation of every peer said last, as far back as it is remembered, the latest last.
-SELECT peer, epoch, heartbeat, received_at FROM fs_peer ORDER BY peer, peer_id;
 
 -- name: unship
 -- What is told now has not left yet.

@@ -1,0 +1,295 @@
+"""Holes: batches that should be here and are not. They are noticed, asked for again, and sent again by their origin.
+
+- Missing is, above the head of a feed: what lies before a batch that arrived, a batch whose payload is missing or was damaged, and what the peer
+  says it has sealed. A number that was once noticed stays missing until it is decided or given up; nobody forgets it.
+- After `[limits] patience` our heartbeat asks the origin for it (`wanted`), and goes on asking. That clock decides nothing but when to ask.
+- An origin that is asked ships what it sealed once more, from its outbox or archive: the same bytes, never a new number. A delivery that
+  was settled is open again until it is answered again.
+
+What is missing is worked out by pure functions over runs of numbers: a peer may claim any number, and it costs nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from filesync.errors import ConfigError
+from filesync.exchange.reports import Held
+from filesync.exchange.restoring import lying_in_outboxes, restore_outboxes
+from filesync.protocol.heartbeat import WANTED_MAX, WANTED_NUMBERS_MAX, Wanted
+from filesync.protocol.identity import Feed, parse_file_name
+from filesync.stores.hole_values import HoleRecord, SentNumber
+from filesync.timetable import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from filesync.exchange.context import Context
+    from filesync.exchange.reports import ImportReport
+    from filesync.protocol.identity import BatchId
+
+FeedEpoch = tuple[Feed, str]
+Run = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What an import met and could not decide: numbers that lie here and wait, and numbers whose payload is not here."""
+
+    lying: dict[FeedEpoch, set[int]] = field(default_factory=lambda: defaultdict(set))
+    lacking: dict[FeedEpoch, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def waits(self, file: str) -> None:
+        """A manifest or void of this name lies here and waits."""
+        if (parsed := parse_file_name(file)) is not None:
+            self.lying[parsed.batch.id.feed, parsed.batch.id.epoch].add(parsed.batch.id.seq)
+
+    def lacks(self, batch: BatchId) -> None:
+        """The manifest of this batch is here; its payload is not, or not whole."""
+        self.lacking[batch.feed, batch.epoch].add(batch.seq)
+
+
+# ------------------------------------------------------------------------------------------------ what is missing: pure
+
+
+def missing_runs(
+    head: int, claimed: Iterable[Run], lying: Collection[int], lacking: Collection[int]
+) -> list[Run]:
+    """Runs of numbers above `head` that are missing: before what lies here, lacking, or within `claimed`; what lies here is not."""
+    last = max((*lying, *lacking), default=0)
+    runs = _joined([*claimed, *([(head + 1, last)] if last > head else [])], head)
+    here = sorted(set(lying) - set(lacking))
+    found = []
+    for first, end in runs:
+        # Cut by what lies here; its neighbours may be cut away whole.
+        cuts = [first - 1, *here[bisect_left(here, first) : bisect_right(here, end)], end + 1]
+        found += [(one + 1, other - 1) for one, other in pairwise(cuts) if other - one > 1]
+    return found
+
+
+def _joined(runs: Iterable[Run], head: int) -> list[Run]:
+    """The numbers of `runs` above `head`, as runs in order that neither overlap nor touch."""
+    joined: list[Run] = []
+    for first, last in sorted((max(first, head + 1), last) for first, last in runs if last > head):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def noticed(
+    feed: Feed, epoch: str, runs: Sequence[Run], before: Sequence[HoleRecord], at: str
+) -> list[HoleRecord]:
+    """These runs as records: numbers that were noticed before keep their times, the others are noticed now."""
+    found: list[HoleRecord] = []
+
+    def add(first: int, last: int, noticed_at: str, asked_at: str | None) -> None:
+        if found and (found[-1].last + 1, found[-1].noticed_at, found[-1].asked_at) == (first, noticed_at, asked_at):  # fmt: skip
+            found[-1] = replace(found[-1], last=last)
+        else:
+            found.append(HoleRecord(feed, epoch, first, last, noticed_at, asked_at))
+
+    for first, last in runs:
+        reached = first - 1
+        for old in sorted(before, key=lambda hole: hole.first):
+            if old.last > reached and old.first <= last:
+                if old.first > reached + 1:
+                    add(reached + 1, old.first - 1, at, None)
+                add(max(first, old.first), min(last, old.last), old.noticed_at, old.asked_at)
+                reached = min(last, old.last)
+        if reached < last:
+            add(reached + 1, last, at, None)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ at the recipient
+
+
+def notice(ctx: Context, seen: Seen) -> None:
+    """Keep in the ledger what is missing after an import, and since when. Writes only what changed."""
+    before = ctx.store.holes.open()
+    of_key: dict[FeedEpoch, list[HoleRecord]] = defaultdict(list)
+    for hole in before:
+        of_key[hole.feed, hole.epoch].append(hole)
+    sealed = _sealed(ctx)
+    keys = {*of_key, *sealed, *seen.lying, *seen.lacking}
+    if not keys:
+        return
+    heads = {key: standing.seq for key, standing in ctx.store.standings().items()}
+    voided: dict[FeedEpoch, set[int]] = defaultdict(set)
+    for void in ctx.store.holes.ahead():
+        voided[void.feed, void.epoch].add(void.seq)
+    after: list[HoleRecord] = []
+    for key in sorted(keys, key=lambda key: (str(key[0]), key[1])):
+        feed, epoch = key
+        if feed.origin not in ctx.settings.peers and key not in of_key:
+            continue
+        claimed = [(hole.first, hole.last) for hole in of_key[key]]
+        if key in sealed:
+            oldest_open, last = sealed[key]
+            # Of a feed of which nothing was ever decided here, what was answered before was not answered by us: we take part since then.
+            first = oldest_open if oldest_open is not None and key not in heads else 1
+            claimed.append((first, last))
+        lying = seen.lying.get(key, set()) | voided.get(key, set())
+        runs = missing_runs(heads.get(key, 0), claimed, lying, seen.lacking.get(key, ()))
+        after += noticed(feed, epoch, runs, of_key[key], ctx.now())
+    if after != before:
+        ctx.store.holes.replace(after)
+
+
+def _sealed(ctx: Context) -> dict[FeedEpoch, tuple[int | None, int]]:
+    """How far the peers say that their feeds for us are sealed, in every installation of theirs that is remembered."""
+    marks = {}
+    for heard in ctx.store.days.heard():
+        if heard.peer in ctx.settings.peers:
+            for mark in heard.signed["feeds"]:
+                feed = Feed(heard.peer, mark["dataset"], mark["audience"])
+                marks[feed, heard.epoch] = (mark["oldest_open"], mark["sealed"])
+    return marks
+
+
+def wanted(ctx: Context, peer: str) -> tuple[Wanted, ...]:
+    """What our heartbeat asks `peer` for: what is missing for longer than the patience, or was asked for already. Noted as asked."""
+    holes = ctx.store.holes.open()
+    due = [
+        hole
+        for hole in holes
+        if hole.feed.origin == peer and (hole.asked_at or patient(ctx, hole.noticed_at))
+    ]
+    numbers: dict[FeedEpoch, list[int]] = defaultdict(list)
+    for hole in due:
+        room = WANTED_NUMBERS_MAX - len(numbers[hole.feed, hole.epoch])
+        numbers[hole.feed, hole.epoch] += range(hole.first, min(hole.last, hole.first + room - 1) + 1)
+    if any(hole.asked_at is None for hole in due):
+        now = ctx.now()
+        ctx.store.holes.replace([replace(h, asked_at=h.asked_at or now) if h in due else h for h in holes])
+    return tuple(
+        Wanted(feed.dataset, feed.audience, epoch, tuple(missing))
+        for (feed, epoch), missing in list(numbers.items())[:WANTED_MAX]
+    )
+
+
+def patient(ctx: Context, since: str) -> bool:
+    """Whether what began then lasts for longer than the patience. A clock that was put back makes nobody wait longer."""
+    age_s = (ctx.clock() - datetime.fromisoformat(since)).total_seconds()
+    return not 0 <= age_s < parse_duration(ctx.settings.limits.patience)
+
+
+# ------------------------------------------------------------------------------------------------ at the origin
+
+
+def ship_again(ctx: Context, peer: str, asked: Sequence[Wanted], report: ImportReport) -> None:
+    """`peer` misses these numbers of our feeds: put what was sealed under them into its outbox again."""
+    again: list[str] = []
+    for wish in asked:
+        feed = Feed(ctx.me, wish.dataset, wish.audience)
+        found = ctx.store.holes.numbers(feed, wish.epoch, wish.missing)
+        again += _reopen(ctx, [number for number in found if peer in number.verdicts], [peer], patiently=True)
+    if again:
+        restore_outboxes(ctx, lying_in_outboxes(ctx))
+        report.sent_again += [
+            Held(peer, stem, "wanted", f"{peer} misses it and asked for it") for stem in again
+        ]
+
+
+def _reopen(
+    ctx: Context, numbers: Sequence[SentNumber], recipients: Collection[str], *, patiently: bool
+) -> list[str]:
+    """Make these batches, or the voids of them, due to leave again. The names of those that were not on their way."""
+    voided = ctx.store.holes.taken(number.name.stem for number in numbers)
+    reopened: list[tuple[int, str]] = []
+    told: list[tuple[str, str]] = []
+    for number in numbers:
+        for recipient in recipients:
+            shipped = number.shipped_at.get(recipient)
+            if recipient not in number.verdicts:
+                continue
+            # What left a moment ago may be on its way: the question was written before it arrived.
+            if patiently and number.verdicts[recipient] is None and not (shipped and patient(ctx, shipped)):
+                continue
+            if number.name.stem in voided:
+                told.append((number.name.stem, recipient))
+            else:
+                reopened.append((number.batch_id, recipient))
+    with ctx.store.transaction():
+        ctx.store.holes.reopen(reopened)
+        for stem, recipient in told:
+            ctx.store.holes.tell(stem, [recipient])
+    ids = {batch_id for batch_id, _ in reopened}
+    stems = {stem for stem, _ in told}
+    return [n.name.stem for n in numbers if n.batch_id in ids or n.name.stem in stems]
+
+
+# ------------------------------------------------------------------------------------------------ by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What `resend` did: asked for (at the recipient), or made due to leave again (at the origin)."""
+
+    asked: tuple[HoleRecord, ...] = ()
+    again: tuple[str, ...] = ()
+
+
+def resend(ctx: Context, feed: Feed, seqs: Sequence[int] = (), epoch: str | None = None) -> Resent:
+    """Ask the feed's origin at once for what is missing; at the origin itself, ship these numbers again to everybody who was to have them."""
+    if feed.origin != ctx.me:
+        return Resent(asked=_ask(ctx, feed, seqs, epoch))
+    if not seqs:
+        raise ConfigError(
+            "resend-numbers", f"{feed} is this site's own: say which of its numbers to send again"
+        )
+    numbers = ctx.store.holes.numbers(feed, epoch or ctx.epoch, seqs)
+    if unknown := sorted(set(seqs) - {number.seq for number in numbers}):
+        raise ConfigError(
+            "resend-unknown", f"{feed}: nothing was sealed here under number {_listed(unknown)}"
+        )
+    recipients = {recipient for number in numbers for recipient in number.verdicts}
+    again = _reopen(ctx, numbers, sorted(recipients), patiently=False)
+    restore_outboxes(ctx, lying_in_outboxes(ctx))
+    return Resent(again=tuple(again))
+
+
+def _ask(ctx: Context, feed: Feed, seqs: Sequence[int], epoch: str | None) -> tuple[HoleRecord, ...]:
+    holes = ctx.store.holes.open()
+    chosen = [h for h in holes if h.feed == feed and epoch in (None, h.epoch)]
+    if not chosen:
+        raise ConfigError("resend-nothing", f"{feed}: nothing is known to be missing of it here")
+    if unknown := [seq for seq in sorted(set(seqs)) if not any(h.first <= seq <= h.last for h in chosen)]:
+        known = ", ".join(f"{h.first}-{h.last}" if h.count > 1 else str(h.first) for h in chosen[:10])
+        raise ConfigError(
+            "resend-unknown",
+            f"{feed}: number {_listed(unknown)} is not known to be missing here; missing: {known}",
+        )
+    now = ctx.now()
+    asked: list[HoleRecord] = []
+    after: list[HoleRecord] = []
+    for hole in holes:
+        for part in _split(hole, seqs) if hole in chosen else [hole]:
+            wished = hole in chosen and (not seqs or part.first in seqs)
+            after.append(replace(part, asked_at=part.asked_at or now) if wished else part)
+            asked += [after[-1]] if wished else []
+    ctx.store.holes.replace(after)
+    return tuple(asked)
+
+
+def _split(hole: HoleRecord, seqs: Sequence[int]) -> Iterator[HoleRecord]:
+    """The hole in parts, each of the chosen numbers alone; whole where none is chosen."""
+    first = hole.first
+    for seq in sorted({seq for seq in seqs if hole.first <= seq <= hole.last}):
+        if seq > first:
+            yield replace(hole, first=first, last=seq - 1)
+        yield replace(hole, first=seq, last=seq)
+        first = seq + 1
+    if first <= hole.last:
+        yield replace(hole, first=first)
+
+
+def _listed(seqs: Sequence[int]) -> str:
+    return ", ".join(map(str, seqs[:10])) + (f" and {len(seqs) - 10} more" if len(seqs) > 10 else "")

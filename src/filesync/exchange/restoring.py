@@ -1,0 +1,87 @@
+"""Restore: the outbox as the ledger says it should be. From it, whatever a crash, or a hand, has taken away comes back, byte for byte.
+
+- Of a delivery without an answer the outbox holds the payload, then the manifest.
+- Of a void without an answer it holds the void; the batch itself lies in the archive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from filesync.exchange import quarantine
+from filesync.exchange.outgoing import publish_manifests
+from filesync.protocol.envelope import encode
+from filesync.protocol.identity import BatchName
+from filesync.protocol.manifest import Manifest
+from filesync.protocol.receipt import Problem
+from filesync.writers import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from filesync.exchange.context import Context
+    from filesync.protocol.identity import Format
+
+#: A batch that waits for its receipt, and whose payload lies nowhere any more.
+LOST: Final = "payload-lost"
+
+
+def restore_outboxes(ctx: Context, present: Mapping[str, set[str]]) -> None:
+    """Put back whatever is missing in the outboxes. `present`: the names that lie in each."""
+    untold = ctx.store.holes.untold()
+    given_up = {(void.name, void.recipient) for void in untold}
+    for delivery in ctx.store.outgoing_open():
+        if (delivery.name, delivery.recipient) in given_up:
+            continue
+        manifest = Manifest.from_signed(json.loads(delivery.manifest))
+        here = present.get(delivery.recipient, set())
+        if manifest.payload_file not in here:
+            _restore_payload(ctx, delivery.recipient, manifest, present)
+        if (
+            manifest.name.manifest not in here
+            and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists()
+        ):
+            publish_manifests(ctx, [manifest], delivery.recipient)
+    durable.publish_many(
+        [
+            (ctx.folders.outbox(void.recipient), file, encode(json.loads(void.void), ctx.settings.key))
+            for void in untold
+            if (file := BatchName.parse(void.name).void) not in present.get(void.recipient, set())
+        ]
+    )
+
+
+def lying_in_outboxes(ctx: Context) -> dict[str, set[str]]:
+    """The names in each outbox."""
+    present: dict[str, set[str]] = defaultdict(set)
+    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
+        if folder.is_dir() and not folder.name.startswith("."):
+            present[folder.name] = {entry.name for entry in folder.iterdir()}
+    return dict(present)
+
+
+def payload_of(ctx: Context, name: BatchName, form: Format, peers: Iterable[str]) -> Path | None:
+    """A copy of an own batch's payload: in an outbox, or in the archive; None where it lies nowhere any more."""
+    file = name.payload(form)
+    folders = (*(ctx.folders.outbox(peer) for peer in peers), ctx.folders.archive(name.business_date))
+    return next((folder / file for folder in folders if (folder / file).exists()), None)
+
+
+def _restore_payload(
+    ctx: Context, recipient: str, manifest: Manifest, present: Mapping[str, set[str]]
+) -> None:
+    """A crash between two links, or a person: another recipient's copy, or the archive's, is the same immutable file."""
+    stem = manifest.name.stem
+    others = [peer for peer in manifest.recipients if peer in present]
+    if (copy := payload_of(ctx, manifest.name, manifest.format, others)) is not None:
+        durable.link(copy, ctx.folders.outbox(recipient), manifest.payload_file)
+        quarantine.resolve_note(ctx, recipient, stem, LOST)
+        return
+    problem = Problem(
+        LOST,
+        f"{stem}: its payload is in no outbox and not in the archive; restore it from a backup, or give the number up and export again",
+    )
+    quarantine.note(ctx, recipient, stem, problem)

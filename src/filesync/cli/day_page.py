@@ -105,7 +105,9 @@ def say_sites(page: DayPage, now: datetime) -> None:
     )
     for line in page.sites:
         if line.verdict.reasons:
-            screen.say(f"{line.day.site}:", "bold")
+            heard = line.day.last_contact
+            contact = _("(last heard from {age})").format(age=wording.age(heard, now)) if heard else _("(never heard from)")  # fmt: skip
+            screen.say(f"{line.day.site} {contact}", "bold")
             say_reasons(line.verdict.reasons, now)
 
 

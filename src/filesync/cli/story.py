@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +34,7 @@ def demo(
     ] = 1,
     as_json: Json = False,
 ) -> Ending:
-    """A made-up retailer's day: a matriz, two caixas and a posto, four kinds of trouble, and what becomes of them."""
+    """A made-up shop's day and the morning after: sales, trouble on the way, a gate that holds, and accounts that agree."""
     root = directory.absolute()
     with screen.Watch(quiet=as_json, text=_("setting up"), patience_s=0) as watch:
         from filesync.demo import story
@@ -46,7 +46,8 @@ def demo(
         def observe(site: str, progress: Progress) -> None:
             watch(progress, where=site)
 
-        outcome = story.run(root, seed=seed, day=date.today(), tell=tell, observe=observe)  # noqa: DTZ011 -- the shop's own calendar day
+        yesterday = date.today() - timedelta(days=1)  # noqa: DTZ011 -- the shop's own calendar day
+        outcome = story.run(root, seed=seed, day=yesterday, tell=tell, observe=observe)
     if as_json:
         screen.say_json({**screen.jsonable(outcome), "good": outcome.good})
     else:
@@ -64,31 +65,50 @@ def _say(scene: Scene, root: Path) -> None:
         else f"  [{scene.path.relative_to(root) if scene.path.is_relative_to(root) else scene.path}]"
     )
     screen.say(f"{mark}{scene.text}{where}", style)
+    if scene.reasons:
+        from filesync.cli.day_page import say_reasons
+
+        say_reasons(scene.reasons, datetime.now().astimezone())
 
 
 def _end(outcome: Outcome) -> None:
     screen.say()
     screen.heading(_("{day}, site by site").format(day=wording.day(outcome.day)))
+    columns = (
+        _("site"), _("batches"), _("sales"), _("applied"), _("total at the site"), _("total at the matriz"), _("total at the portal"),
+        _("difference"),
+    )  # fmt: skip
     screen.table(
-        ("site", "batches", "sales", "applied", _("total at the site"), _("total at the matriz"), "difference"),
+        columns,
         [
             (
                 row.site, wording.number(row.batches), wording.number(row.documents), wording.number(row.applied),
-                wording.money(row.total_site), wording.money(row.total_matriz), wording.money(row.difference),
+                wording.money(row.total_site), wording.money(row.total_matriz), wording.money(row.total_portal), wording.money(row.difference),
             )
             for row in outcome.rows
         ],
-        right={"batches", "sales", "applied", _("total at the site"), _("total at the matriz"), "difference"},
+        right=columns[1:],
     )  # fmt: skip
     screen.say()
     if outcome.good:
         screen.say(
             _("Every sale is at the matriz exactly once, and every batch has its receipt."), "bold green"
         )
+        screen.say(
+            _(
+                "No billing came before the sales; of {planted} planted differences {found} were found; the portal is up to date."
+            ).format(planted=outcome.planted, found=outcome.found),
+            "bold green",
+        )
     else:
         screen.say(
-            _("Something is missing: {count} without a receipt.").format(
-                count=wording.plural(outcome.open_deliveries, "batch", "batches")
+            _(
+                "Something is wrong: {count} without a receipt, {found} of {planted} planted differences found, the portal: {portal}."
+            ).format(
+                count=wording.plural(outcome.open_deliveries, "batch", "batches"),
+                found=outcome.found,
+                planted=outcome.planted,
+                portal=outcome.portal,
             ),
             "bold red",
         )
@@ -102,6 +122,9 @@ def _end(outcome: Outcome) -> None:
     for command in (
         f"filesync -C {matriz} status",
         f"filesync -C {matriz} quarantine",
+        f"filesync -C {matriz} day --date {outcome.day.isoformat()}",
+        f"filesync -C {matriz} reconcile --date {outcome.day.isoformat()} --only red,yellow",
+        f"filesync -C {outcome.directory / 'portal'} report agency --date {outcome.day.isoformat()}",
         f"filesync -C {outcome.directory / 'caixa-02'} status",
     ):
         screen.say(f"  {command}")

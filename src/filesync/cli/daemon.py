@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from filesync.cli import lookouts
 from filesync.cli.journal import Journal
 from filesync.contracts import Registry
 from filesync.day import runners  # noqa: F401 -- the routine runs what the runners' modules bring
+from filesync.day.portal import confirm
 from filesync.day.routine import run_due
 from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
@@ -126,17 +127,18 @@ class Daemon:
             return Outcome(failed=f"{type(err).__name__}: {err}")
         self.turns += 1
         self._journal.turn(due, report, time.monotonic() - started)
-        if self._day():
+        if self._day(report.imported.settled):
             report.look_again(AFTER_STEP_S)
         return _outcome(report)
 
-    def _day(self) -> bool:
+    def _day(self, settled: Sequence[str]) -> bool:
         """Open the gates that can be opened now and run what follows by itself; whether anything happened.
 
         After the turn, and apart from it: what a step of the day cannot do keeps no batch back.
         """
         try:
-            happened = self._journal.day(run_due(self._station, self._clock()))
+            confirmed = confirm(self._station, settled)
+            happened = self._journal.day([*confirmed, *run_due(self._station, self._clock())])
         except FilesyncError as err:
             if self._day_failed != err.message:  # said once; it is tried again at every turn
                 self._log.warning("day-failed", code=err.code, reason=err.message)

@@ -228,15 +228,15 @@ def confirm(station: Station, settled: Iterable[str]) -> list[StepReport]:
     """The step is done for days whose last receipts of the portal came just now (`settled`: names of batches), whoever had begun it."""
     ctx = station.context
     names = [BatchName.parse(name) for name in settled]
-    days = {n.business_date for n in names if (n.id.feed.origin, n.id.feed.dataset) == (ctx.me, VENDAS)}
+    ours = [n for n in names if (n.id.feed.origin, n.id.feed.dataset) == (ctx.me, VENDAS)]
     done = []
-    for day in sorted(days):
+    for day, audience in sorted({(n.business_date, n.id.feed.audience) for n in ours}):
         now, through = portal_day(ctx, day), _newest(ctx, day)
         if now.waiting or now.state is PortalState.DONE:
             continue
         if isinstance(routine.decide(ctx, STEP, day), Closed):
             continue  # reopened meanwhile: there is more to come
-        if _there(ctx, day, audience_of(ctx), {name for name, _ in now.refused}):
+        if _there(ctx, day, audience, {name for name, _ in now.refused}):
             total, *_ = _movement(ctx, day, None)
             _done(ctx, day, through, total)
             done.append(_step(day, StepOutcome.RAN, _at_the_portal(total), portal_day(ctx, day)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_shop import Run, Shop, open_shop
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY = "02/03/2026"
 ISO = "2026-03-02"
@@ -58,6 +57,17 @@ def test_an_evening_at_the_till(shop: Shop) -> None:
     shop.at_matriz("turn")
     shop.at_caixa("turn")
     assert "not confirmed" not in close(shop).out
+
+
+def test_the_page_shows_what_is_said(shop: Shop) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "closing.md").read_text(encoding="utf-8")
+    first, later = re.findall(r"^<!-- a close[^\n]*\n```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    day = shop.sales(40)
+    drop(shop, [sale for sale in day if sale is not day[7]])
+    shop.at_caixa("export", "vendas")
+    assert close(shop, "--contado", "654,44", "--abertura", "100,00", code=1).out == first
+    shop.at_caixa("export", "vendas", "--from", shop.write([{**sale, "operador": "x"} for sale in day[:2]]))
+    assert later in shop.at_caixa("status").out
 
 
 def test_no_difference_is_said_too(shop: Shop) -> None:

@@ -252,15 +252,12 @@ def _say_differences(left: Differences, day: date, *, sending: bool = False) -> 
             )
         )
     for behind in left.cadastros:
-        screen.say(
-            "  "
-            + ngettext(
-                "{dataset}: {count} newer batch lies at {peer} and has not come",
-                "{dataset}: {count} newer batches lie at {peer} and have not come",
-                behind.batches,
-            ).format(dataset=behind.dataset, count=wording.number(behind.batches), peer=behind.peer),
-            "yellow",
+        text = ngettext(
+            "  {dataset}: {count} newer batch of the server's is not here",
+            "  {dataset}: {count} newer batches of the server's are not here",
+            behind.batches,
         )
+        screen.say(text.format(dataset=behind.dataset, count=wording.number(behind.batches)), "yellow")
     if left.cadastros:
         screen.say(
             _(

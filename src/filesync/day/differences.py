@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from filesync.day.cadastros import holdings
 from filesync.day.sealed import CLOSING, SALES
-from filesync.exchange.heartbeats import peer_states
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from filesync.contracts import Gap
     from filesync.exchange.context import Context
     from filesync.stores.values import DaySealed
-
-CADASTROS: Final = ("produtos", "clientes", "funcionarios", "credenciais")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,11 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Batches of a cadastro that the server has sealed for us and that have not come."""
+    """Batches of a cadastro that the server has sealed for us and that were not applied here. `held`: whether there is an older one."""
 
     dataset: str
-    peer: str
     batches: int
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +74,11 @@ class Differences:
 def differences(ctx: Context, day: date, *, cash_centavos: int, gaps: Sequence[Gap] = ()) -> Differences:
     """What stands between this site and its peers about `day`, now."""
     batches = [batch for batch in ctx.store.days.sealed(day) if batch.feed.dataset in (SALES, CLOSING)]
+    behind = tuple(
+        Behind(one.dataset, one.behind, one.batch is not None) for one in holdings(ctx, day) if one.behind
+    )
     return Differences(
-        tuple(without_receipt(batches)), tuple(_not_taken(batches)), tuple(_behind(ctx)), cash_centavos, tuple(gaps)
+        tuple(without_receipt(batches)), tuple(_not_taken(batches)), behind, cash_centavos, tuple(gaps)
     )  # fmt: skip
 
 
@@ -106,13 +107,3 @@ def _not_taken(batches: Sequence[DaySealed]) -> list[NotTaken]:
         for recipient, verdict in batch.verdicts.items()
         if verdict in (Verdict.REJECTED, Verdict.PARTIAL) and batch.name not in replaced
     ]
-
-
-def _behind(ctx: Context) -> list[Behind]:
-    found = []
-    for state in peer_states(ctx):
-        for late in state.not_arrived:
-            dataset = late.feed.split(".")[0]
-            if dataset in CADASTROS:
-                found.append(Behind(dataset, state.peer, late.count))
-    return found

@@ -61,14 +61,20 @@ def test_marks_are_for_each_recipient_and_this_installation(store: SqliteStore) 
         ]
     )  # fmt: skip
     assert store.feed_marks() == {
-        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1), SealedMark("produtos", "caixas", 2, 1)],
-        "caixa-02": [SealedMark("produtos", "caixas", 3, 1)],
+        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1, 0), SealedMark("produtos", "caixas", 2, 1, 0)],
+        "caixa-02": [SealedMark("produtos", "caixas", 3, 1, 0)],
+    }
+    store.mark_shipped([(first.stem, "caixa-01"), (first.stem, "caixa-02"), (third.stem, "caixa-02")], AT)
+    store.mark_carried([(second.stem, "caixa-01")], AT)
+    assert store.feed_marks() == {
+        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1, 0), SealedMark("produtos", "caixas", 2, 1, 2)],
+        "caixa-02": [SealedMark("produtos", "caixas", 3, 1, 1)],
     }
     answers = [(batch.stem, "caixa-02", Verdict.APPLIED, "{}", LATER) for batch in (first, second, third)]
     store.settle([*answers, (first.stem, "caixa-01", Verdict.APPLIED, "{}", LATER)])
     assert store.feed_marks() == {
-        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1), SealedMark("produtos", "caixas", 2, 2)],
-        "caixa-02": [SealedMark("produtos", "caixas", 3, None)],
+        "caixa-01": [SealedMark("clientes", "caixa-01", 1, 1, 0), SealedMark("produtos", "caixas", 2, 2, 2)],
+        "caixa-02": [SealedMark("produtos", "caixas", 3, None, 3)],
     }
 
 

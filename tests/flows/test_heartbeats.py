@@ -60,7 +60,7 @@ def test_both_sides_hear_how_the_other_is(pair: Network) -> None:
     assert at_matriz.free_bytes is not None
     assert at_matriz.skew_s == 0
     assert "vendas.v1" in at_matriz.contracts
-    assert at_matriz.feeds == (FeedMark("vendas", "matriz", 1, None),)
+    assert at_matriz.feeds == (FeedMark("vendas", "matriz", 1, None, 1),)
     assert at_matriz.not_arrived == ()
     at_caixa = state(pair, "caixa-01", "matriz")
     assert (at_caixa.role, at_caixa.feeds) == (Role.MATRIZ, ()), "the passive side's is pulled"
@@ -304,7 +304,7 @@ def test_a_group_is_told_only_what_is_for_each(network: Network) -> None:
         FeedMark("produtos", "caixa-02", 1, 1), FeedMark("produtos", "caixas", 1, 1),
     )  # fmt: skip
     network.turn("matriz", "caixa-01")
-    assert state(network, "caixa-01", "matriz").feeds == (FeedMark("produtos", "caixas", 1, None),)
+    assert state(network, "caixa-01", "matriz").feeds == (FeedMark("produtos", "caixas", 1, None, 1),)
 
 
 def test_a_crash_between_the_file_and_the_ledger_tells_it_again(

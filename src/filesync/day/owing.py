@@ -223,7 +223,7 @@ def _since(site: SiteDay, key: Key, numbers: Range) -> str | None:
 
 def _to_bring(site: SiteDay, known: Known, key: Key, seqs: Sequence[Range]) -> tuple[str, str, str]:
     """How what is not here is brought: (in a sentence, where to type, what to type)."""
-    if known is Known.UNSENT:
+    if known is Known.UNSENT and not site.pulled:
         command = "filesync exchange"
         return f"send it from {site.site}: {command}", site.site, command
     command = f"filesync resend {_feed(site, key)}"

@@ -129,8 +129,12 @@ class Ledger:
         return SiteDay(
             site, day, due.due, due.turnos, due.datasets, closings, tuple(batches), own,
             tuple(self.voids.get(site, ())), (), tuple(self.heads.get(site, ())),
-            tuple(self.marks.get(site, ())), held.get(site), tuple(self.holes.get(site, ())), self.contact.get(site), due.role, me, self.noted,
+            tuple(self.marks.get(site, ())), held.get(site), tuple(self.holes.get(site, ())), self.contact.get(site), due.role, me, self._pulled(site), self.noted,
         )  # fmt: skip
+
+    def _pulled(self, site: str) -> bool:
+        peer = self.ctx.settings.peers.get(site)
+        return peer is not None and peer.link is not None and not peer.relay
 
     def _held(self, day: date, sites: set[str]) -> dict[str, Held]:
         contract = self.ctx.contracts.latest("vendas")

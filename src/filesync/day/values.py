@@ -193,6 +193,7 @@ class SiteDay:
     last_contact: str | None = None
     role: Role | None = None
     here: str = "matriz"  # the site that judges
+    pulled: bool = False  # this site fetches from there; it need not send
     noted: frozenset[str] = frozenset()  # datasets whose late batches do not reopen a day (`late: note`)
 
 

@@ -79,7 +79,7 @@ def beat(ctx: Context, only: str | None = None) -> None:
     for peer in ctx.peers(only):
         last = told.get(peer)
         feeds = tuple(
-            FeedMark(mark.dataset, mark.audience, mark.sealed, mark.oldest_open)
+            FeedMark(mark.dataset, mark.audience, mark.sealed, mark.oldest_open, mark.shipped)
             for mark in marks.get(peer, ())
         )
         made = Heartbeat(

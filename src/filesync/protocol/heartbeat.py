@@ -32,19 +32,23 @@ WANTED_NUMBERS_MAX: Final = 50
 _MEMBERS: Final = frozenset(
     ("format", "site", "recipient", "role", "epoch", "counter", "clock", "software", "free_bytes", "feeds", "contracts", "wanted")
 )  # fmt: skip
-_FEED: Final = frozenset(("dataset", "audience", "sealed", "oldest_open"))
+_FEED: Final = frozenset(("dataset", "audience", "sealed", "oldest_open", "shipped"))
 _WANTED: Final = frozenset(("dataset", "audience", "epoch", "missing"))
 _ROLES: Final = {role.value: role for role in Role}
 
 
 @dataclass(frozen=True, slots=True)
 class FeedMark:
-    """How far a feed of the sender's is sealed in this epoch, and the first number that the recipient has not answered (None: all are)."""
+    """How far a feed of the sender's is sealed in this epoch, and the first number that the recipient has not answered (None: all are).
+
+    `shipped`: everything up to that number had left for the recipient before this was written (0: nothing had).
+    """
 
     dataset: str
     audience: str
     sealed: int
     oldest_open: int | None
+    shipped: int = 0
 
     def to_signed(self) -> dict[str, Any]:
         return {
@@ -52,6 +56,7 @@ class FeedMark:
             "audience": self.audience,
             "sealed": self.sealed,
             "oldest_open": self.oldest_open,
+            "shipped": self.shipped,
         }
 
 
@@ -115,10 +120,16 @@ class Heartbeat:
         }
 
     def news(self) -> dict[str, Any]:
-        """What is worth telling at once when it changes: all but the counter, the clock and the free space, which always change."""
+        """What is worth telling at once when it changes: all but the counter, the clock and the free space, which always change.
+
+        Nor is what has left: it changes with every batch, after the heartbeat that went before it.
+        """
         signed = self.to_signed()
         for name in ("counter", "clock", "free_bytes"):
             del signed[name]
+        signed["feeds"] = [
+            {name: value for name, value in feed.items() if name != "shipped"} for feed in signed["feeds"]
+        ]
         return signed
 
     @classmethod
@@ -167,6 +178,7 @@ def _feed(value: object, pointer: str) -> FeedMark:
         fields.identifier(feed["audience"], f"{pointer}/audience"),
         fields.integer(feed["sealed"], 1, SEQ_MAX, f"{pointer}/sealed"),
         None if oldest_open is None else fields.integer(oldest_open, 1, SEQ_MAX, f"{pointer}/oldest_open"),
+        fields.integer(feed["shipped"], 0, SEQ_MAX, f"{pointer}/shipped"),
     )
 
 

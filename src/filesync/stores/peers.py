@@ -45,14 +45,15 @@ def feed_marks(db: Database, site: Site) -> dict[str, list[SealedMark]]:
     A feed whose newest batch is for others is named only while something of it waits for the recipient.
     """
     waits = {
-        (recipient, dataset, audience): (first, last)
-        for recipient, dataset, audience, first, last in db.select(QUERIES["open_for"], (site.epoch,))
+        (recipient, dataset, audience): (first, last, unsent)
+        for recipient, dataset, audience, first, last, unsent in db.select(QUERIES["open_for"], (site.epoch,))
     }
-    sealed = {key: last for key, (_, last) in waits.items()}
+    sealed = {key: last for key, (_, last, _) in waits.items()}
     for recipient, dataset, audience, seq in db.select(QUERIES["heads_for"], (site.id, site.epoch)):
         sealed[recipient, dataset, audience] = seq
     marks: dict[str, list[SealedMark]] = defaultdict(list)
     for key, seq in sorted(sealed.items()):
         recipient, dataset, audience = key
-        marks[recipient].append(SealedMark(dataset, audience, seq, waits[key][0] if key in waits else None))
+        first, _, unsent = waits.get(key, (None, seq, 0))
+        marks[recipient].append(SealedMark(dataset, audience, seq, first, unsent - 1 if unsent else seq))
     return dict(marks)

@@ -207,6 +207,7 @@ class SealedMark:
     audience: str
     sealed: int
     oldest_open: int | None
+    shipped: int  # everything up to it has left for the recipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def say_page(page: DayPage, now: datetime) -> None:
     _say_steps(page)
     _say_money(page)
     say_tickets(page.tickets)
+    _say_files(page)
     _say_reconciliation(page)
     _say_events(page)
 
@@ -206,6 +207,22 @@ def say_tickets(tickets: Iterable[TicketSeries]) -> None:
     if len(found) > LINES_MAX:
         screen.say(_("  … and {count} more (--json has all)").format(count=len(found) - LINES_MAX))
     screen.say(_("  A ticket that was printed and never saved is looked for at the till; one that was refused: filesync quarantine"))  # fmt: skip
+
+
+def _say_files(page: DayPage) -> None:
+    if not page.files:
+        return
+    screen.heading(_("Billing files"))
+    for file in page.files:
+        line = _("  {dataset}: {file}, {rows}, by {by}, {at}").format(
+            dataset={"bdf": "BDF", "ca": "C.A."}.get(file.dataset, file.dataset), file=file.file_name,
+            rows=wording.plural(file.documents, "row", "rows"), by=file.by, at=wording.moment(file.at),
+        )  # fmt: skip
+        if file.set_aside:
+            line += _("; {count} set aside").format(count=wording.number(file.set_aside))
+        screen.say(
+            line + (_("; superseded") if file.superseded_by else ""), "dim" if file.superseded_by else ""
+        )
 
 
 def _say_reconciliation(page: DayPage) -> None:

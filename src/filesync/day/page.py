@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SiteDay,
         SiteVerdict,
     )
+    from filesync.stores.files import FileRecord
     from filesync.stores.tickets import TicketSeries
 
 
@@ -187,6 +188,7 @@ class DayPage:
     steps: tuple[StepLine, ...]
     tickets: tuple[TicketSeries, ...]  # those with numbers missing, or repeated
     money: Money
+    files: tuple[FileRecord, ...]  # BDF and C.A. that were taken, superseded ones too
     reconciliation: Summary | None
     events: tuple[DayEvent, ...]
 
@@ -219,6 +221,7 @@ class DayPage:
             "steps": [line.to_json() for line in self.steps],
             "money": self.money.to_json(),
             "tickets": [tickets_json(series) for series in self.tickets],
+            "files": [file_json(file) for file in self.files],
             "reconciliation": None if self.reconciliation is None else summary_json(self.reconciliation),
             "events": [
                 {"at": event.at, "what": event.what, "who": event.who, "detail": dict(event.detail)}
@@ -265,6 +268,23 @@ class DayCell:
             "overridden": self.overridden,
             "stale": self.stale,
         }
+
+
+def file_json(file: FileRecord) -> dict[str, Any]:
+    """A billing file, as `--json` and a dossier say it."""
+    return {
+        "dataset": file.dataset,
+        "file": file.file_name,
+        "sha256": file.file_sha256,
+        "bytes": file.file_bytes,
+        "layout": file.layout,
+        "batch": file.batch,
+        "documents": file.documents,
+        "set_aside": file.set_aside,
+        "by": file.by,
+        "at": file.at,
+        "superseded_by": file.superseded_by,
+    }
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def page(ctx: Context, day: date) -> DayPage:
         tuple(_step(ctx, step, judged, now) for step in ctx.settings.steps),
         tuple(series for series in _ticket_series(ctx, day) if series.missing or series.repeated),
         _money(ctx, day),
+        tuple(ctx.store.files.of_day(day)),
         reconciling.summary(ctx, day),
         tuple(ctx.store.days.events(day)),
     )

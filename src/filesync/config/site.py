@@ -383,7 +383,7 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # How this site sends a dataset, and where its rows come from (docs/sources.md has every form).
 # [datasets.vendas]
 # to = "matriz"
-# format = "parquet"               # parquet | jsonl
+# format = "parquet"               # parquet | jsonl | jsonl.age (encrypted)
 # documents_max = 100000           # larger captures are split
 #
 # [datasets.vendas.source]

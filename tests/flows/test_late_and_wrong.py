@@ -9,21 +9,32 @@ from __future__ import annotations
 import shutil
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 from network import DAY, FakeClock, Network, rows
 from shopdays import MORNING_AFTER, Shop, open_shop
 
+from filesync.day import filing, reconciling, routine
+from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
 from filesync.day.closing import CloseOutcome, CloseRefusedError
-from filesync.day.values import Known, ReasonCode
+from filesync.day.filing import Asked, FilingState
+from filesync.day.reconciling import Colour
+from filesync.day.routine import run_due
+from filesync.day.values import Known, ReasonCode, StepOutcome
+from filesync.demo.billing import billing_of_day
+from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import cancelled, sales_of_day
+from filesync.exchange import voids
 from filesync.exchange.station import Station
-from filesync.protocol.identity import Role
+from filesync.protocol.identity import Feed, Role
+from filesync.sources.layout_choice import shipped_layouts
 
 if TYPE_CHECKING:
     from filesync.day.values import Reason
 
 BDF = "importar_bdf"
+LAYOUTS = {layout.name: layout for layout in shipped_layouts()}
 
 
 @pytest.fixture
@@ -53,6 +64,81 @@ def ordinary_day(shop: Shop, day: date = DAY, count: int = 12) -> None:
         shop.close(site, day)
     shop.turn()
     assert shop.decide(BDF, day) is None
+
+
+# ------------------------------------------------------------------------------------------------ late sales
+
+
+def bill(shop: Shop, day: date = DAY) -> None:
+    """The night's files of Correios, as the matriz has the sales now."""
+    billing = billing_of_day(sold(shop, day))
+    for dataset, layout in (("bdf", "exemplo-bdf-posicional"), ("ca", "exemplo-ca-csv")):
+        path = shop.network.root / f"{dataset}-{day}.txt"
+        path.write_bytes(billing_file(LAYOUTS[layout], day, billing.rows(dataset)))
+        taken = filing.take(shop["matriz"], Asked(dataset, path, day, by="Márcia"))
+        assert taken.state is FilingState.TAKEN
+
+
+def test_late_sales_for_a_day_that_was_reconciled(shop: Shop) -> None:
+    """The posto finds a receipt book behind the counter: five sales of Monday, typed in on Wednesday. Monday was reconciled long ago."""
+    matriz = shop["matriz"]
+    ordinary_day(shop)
+    shop.clock.advance(hours=14)
+    bill(shop)
+    first = reconciling.reconcile(matriz.context, DAY)
+    assert first.clean
+    routine.mark_done(matriz.context, "conciliar", DAY, by="Márcia")
+    assert shop.decide("conciliar") is None
+    run_due(matriz, shop.clock())  # as the daemon has seen it, since Tuesday
+
+    shop.clock.advance(days=1)
+    found = sales_of_day("posto-centro", Role.POSTO, DAY, count=5, seed=9, first_number=90_000)
+    shop.send("posto-centro", found, "receipt-book")
+    shop.turn()
+    # Applied: the sales are in every report.
+    assert {sale["venda_id"] for sale in found} <= {sale["venda_id"] for sale in sold(shop)}
+    # Reopened: the close does not name them, and says so to whoever asks.
+    assert {site for site, _ in shop.codes("conciliar")} == {"posto-centro"}
+    late = reason(shop, "posto-centro")
+    assert (late.code, late.detail["documents"]) == (ReasonCode.LATE, 5)
+    # Stale, and told: what was reconciled is no longer what was sold.
+    stale = reconciling.summary(matriz.context, DAY)
+    assert stale is not None
+    assert stale.changed == ("vendas",)
+    told = run_due(matriz, shop.clock())
+    assert ("conciliar", StepOutcome.CLOSED) in {(report.step, report.outcome) for report in told}
+
+    shop.close("posto-centro", contado_centavos=None)
+    shop.turn()
+    assert shop.decide("conciliar") is None
+    again = reconciling.reconcile(matriz.context, DAY)
+    assert not again.stale
+    posted = [p for s in found if s["situacao"] != "cancelada" for p in s.get("postagens", ())]
+    # Sold, and not in the files of that night: red until Correios sends a corrected one.
+    assert again.count(Colour.RED) == len(posted) > 0
+    bill(shop)
+    assert reconciling.summary(matriz.context, DAY) != again
+    assert reconciling.reconcile(matriz.context, DAY).clean
+
+
+def test_late_sales_are_reconciled_by_themselves(shop: Shop) -> None:
+    """The same with nobody at the matriz: the routine says that Monday closed again, and reconciles it anew when it may."""
+    matriz = shop["matriz"]
+    ordinary_day(shop)
+    bill(shop)
+    assert ("conciliar", StepOutcome.RAN) in {(r.step, r.outcome) for r in run_due(matriz, shop.clock())}
+    shop.clock.advance(days=1)
+    found = sales_of_day("caixa-01", Role.CAIXA, DAY, count=5, seed=9, first_number=90_000)
+    shop.send("caixa-01", found, "late")
+    shop.turn()
+    assert ("conciliar", StepOutcome.CLOSED) in {(r.step, r.outcome) for r in run_due(matriz, shop.clock())}
+    shop.close("caixa-01", contado_centavos=None)
+    shop.turn()
+    assert ("conciliar", StepOutcome.RAN) in {(r.step, r.outcome) for r in run_due(matriz, shop.clock())}
+    summary = reconciling.summary(matriz.context, DAY)
+    assert summary is not None
+    assert not summary.stale
+    assert run_due(matriz, shop.clock()) == []
 
 
 # ------------------------------------------------------------------------------------------------ a sale cancelled the next day
@@ -300,3 +386,33 @@ def test_the_old_disk_can_still_be_read(replaced: tuple[Shop, str, list[dict[str
         sale["numero"] for sale in sales
     }
     assert shop.decide(BDF) is None  # the new till's close could not name them, and need not
+
+
+def test_the_old_disk_is_gone_for_good(replaced: tuple[Shop, str, list[dict[str, Any]]]) -> None:
+    """The tickets of noon are typed in again at the new till; what the old one sealed is given up, with a name and a reason."""
+    shop, epoch, sales = replaced
+    again = [{**sale, "venda_id": str(uuid5(NAMESPACE_OID, sale["venda_id"]))} for sale in sales[4:8]]
+    shop.send("caixa-01", again, "noon-typed-in")
+    shop.close("caixa-01", contado_centavos=None)
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    assert reason(shop, "caixa-01").code is ReasonCode.MISSING
+    feed = Feed("caixa-01", "vendas", "matriz")
+    with shop["matriz"].at_work() as ctx:
+        (void,) = voids.void(
+            ctx, feed, [2], reason="disk burnt, noon typed in again", by="Márcia", epoch=epoch
+        )
+    assert (void.override, void.by) == (True, "Márcia")
+    assert shop.decide(BDF) is None
+    held = [sale["numero"] for sale in sold(shop) if sale["origem"] == "caixa-01"]
+    assert sorted(held) == sorted(sale["numero"] for sale in sales)
+
+    # A month later somebody reads the old disk after all: nothing of it counts twice.
+    shop.clock.advance(days=30)
+    with Station.open(shop.network.root / "broken-caixa-01", clock=shop.clock) as old:
+        stick = shop.network.root / "stick"
+        stick.mkdir()
+        old.carry_out(stick)
+    shop["matriz"].carry_in(stick)
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    assert len([sale for sale in sold(shop) if sale["origem"] == "caixa-01"]) == len(sales)
+    assert shop.decide(BDF) is None

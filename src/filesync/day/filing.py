@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
     from filesync.contracts import Contract
     from filesync.day.values import Reason
     from filesync.exchange.context import Context
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from filesync.exchange.station import Station
     from filesync.protocol.receipt import Problem
     from filesync.sources.layout_choice import Look
-    from filesync.sources.layout_reading import Found
+    from filesync.sources.layout_reading import Found, Piece
     from filesync.stores.files import FileRecord
 
 #: The step that takes in each kind of file.
@@ -219,7 +217,7 @@ def _keep(ctx: Context, file: Identified) -> FilingReport:
     from filesync.day import waiting  # it takes files by this module
 
     reading = reading_of(ctx, file)
-    for _ in _rows(ctx, reading):
+    for _ in rows_of(ctx, reading):
         pass
     judge(reading, file)
     kept = waiting.keep(ctx, file)
@@ -232,7 +230,9 @@ def _keep(ctx: Context, file: Identified) -> FilingReport:
 
 def _take(ctx: Context, file: Identified, evidence: Path) -> FilingReport:
     asked, reading = file.asked, reading_of(ctx, file)
-    prepared = ownbatch.prepare(ctx, file.contract, file.day, _rows(ctx, reading))
+    prepared = ownbatch.prepare(
+        ctx, file.contract, file.day, (piece.table for piece in rows_of(ctx, reading))
+    )
     try:
         judge(reading, file)
     except RejectedError:
@@ -266,9 +266,10 @@ def _unchanged(file: Identified, known: FileRecord) -> FilingReport:
     )  # fmt: skip
 
 
-def _rows(ctx: Context, reading: LayoutReading) -> Iterator[pa.Table]:
+def rows_of(ctx: Context, reading: LayoutReading) -> Iterator[Piece]:
+    """The pieces of a reading, with progress."""
     done = 0
     for piece in reading.pieces():
         done += piece.table.num_rows
         ctx.observe(Progress(f"read {reading.path.name}", done, None, "rows"))
-        yield piece.table
+        yield piece

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from filesync.stores.database import QUERIES
 from filesync.stores.tables import quoted
 
@@ -67,6 +69,24 @@ class Files:
                     file.layout_sha256, file.documents, file.set_aside, file.by, file.at,
                 ),
             )  # fmt: skip
+
+    def postings_sold(self, vendas: Contract, day: date) -> pa.Table:
+        """What was sold of a day and stands: `codigo`, `sub_caixa`, `numero` ('' where there is none) and `origem` of every posting."""
+        documents = vendas.relations[0]
+        lines = next(relation for relation in vendas.relations if relation.name == "postagens")
+        if not all(
+            self._db.select(QUERIES["table_columns"], (relation.table,)) for relation in (documents, lines)
+        ):
+            return pa.table(
+                {name: pa.array([], pa.string()) for name in ("codigo", "sub_caixa", "numero", "origem")}
+            )
+        same = " AND ".join(f"p.{quoted(name)} = v.{quoted(name)}" for name in vendas.key)
+        return self._db.select_table(
+            "SELECT p.codigo_rastreio AS codigo, coalesce(p.sub_caixa, '') AS sub_caixa, coalesce(p.numero_atendimento, '') AS numero, "
+            f"v.origem AS origem FROM {quoted(documents.table)} v CROSS JOIN {quoted(lines.table)} p ON {same} "
+            f"WHERE v.{quoted(vendas.business_date_column or '')} = ? AND v.situacao <> 'cancelada'",
+            (day.isoformat(),),
+        )
 
     def clear_day(self, contract: Contract, origem: str, day: date) -> int:
         """Take out the rows of a day that this site's own file had brought: the next file brings all of them. How many there were."""

@@ -231,8 +231,15 @@ def test_a_sale_with_a_mistake_is_not_closed_over_in_silence(shop: Network) -> N
     noted = shop.quarantine("caixa-01", "caixa-01")
     report = shut(shop, despite_refused=True)
     assert report.document["quantidade_vendas"] == 3
-    assert f"numero {day[1]['numero']}" in report.document["observacao"]
+    named = f"[1 recusadas na origem: caixa 01, serie 1, numero {day[1]['numero']}]"
+    assert report.document["observacao"] == named
+    said = shut(shop, despite_refused=True, observacao="o sistema caiu").document
+    assert said["observacao"] == f"o sistema caiu; {named}"
     assert shop.quarantine("caixa-01", "caixa-01") == noted
+    day[1]["total_centavos"] -= 1
+    sell(shop, day)
+    whole = shut(shop, contado=None).document
+    assert (whole["quantidade_vendas"], whole["observacao"]) == (4, "o sistema caiu")
 
 
 def test_a_mistake_of_another_day_is_that_days_matter(shop: Network) -> None:

@@ -213,10 +213,8 @@ def _document(
             "day-not-empty",
             f"{day}, turno {order.turno}: expected no sales (sem movimento), got {sold.quantidade_vendas}, {sold.total_vendas_centavos} centavos",
         )
-    if found.refused:
-        names = _some([problem.message for problem in found.problems])
-        note = f"{found.refused} recusadas na origem: {names}"
-        drawer = replace(drawer, observacao=fechamento.remark(drawer.observacao, note))
+    names = [problem.message.split(": ")[0] for problem in found.problems]
+    drawer = replace(drawer, observacao=fechamento.remark(drawer.observacao, found.refused, names))
     key = fechamento.Key(ctx.me, order.day, order.turno)
     document = fechamento.document(key, ctx.now(), sold, drawer)
     fechamento.check(document)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 REMARK_CHARS_MAX: Final = 500  # as in schemas/datasets/fechamento.v1.json
 _FEED: Final = ("dataset", "audience", "epoch")
+_refused_note = re.compile(r"(; )?\[[0-9]+ recusadas na origem: [^\]]*\]$")
 _PARTS: Final = ("formas", "tickets", "feeds", "linhas", "totais")
 
 
@@ -171,8 +173,14 @@ def check(document: Mapping[str, Any]) -> None:
                 )
 
 
-def remark(said: str | None, note: str) -> str:
-    """`said` with `note` behind it, once, as long as a remark may be."""
-    if said and note in said:
+def remark(said: str | None, refused: int, names: Sequence[str]) -> str | None:
+    """What the operator said, and behind it which documents of the day could not be sealed. What an earlier close put there goes."""
+    said = _refused_note.sub("", said) if said else said
+    if not refused:
         return said
-    return (f"{said}; {note}" if said else note)[:REMARK_CHARS_MAX]
+    room = REMARK_CHARS_MAX - len(said or "") - len(f"; [{refused} recusadas na origem: ]")
+    if room < 1:
+        return said  # the operator's own words fill it
+    listed = "; ".join(dict.fromkeys(names)).replace("]", ")")
+    note = f"[{refused} recusadas na origem: {listed if len(listed) <= room else listed[: room - 1] + '…'}]"
+    return f"{said}; {note}" if said else note

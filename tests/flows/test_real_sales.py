@@ -6,9 +6,12 @@ The data is not part of the project; where it is absent this is skipped with the
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
+from collections import defaultdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,10 @@ from network import FakeClock, Network
 
 from filesync import config
 from filesync.contracts import Registry
+from filesync.day import routine
+from filesync.day.closing import CloseOrder, close
+from filesync.day.standing import Ledger
+from filesync.day.values import Closed
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
@@ -183,6 +190,45 @@ def test_a_second_matriz_fed_in_any_order_ends_the_same(
     assert _held(second["matriz"]) == expected
     assert [item for item in second["matriz"].status().inbox if item.state == "waiting"] == []
     second.close()
+
+
+@pytest.mark.slow
+def test_every_day_is_closed_and_every_gate_opens(arrived: tuple[Network, list[str], Figures]) -> None:
+    """Each site closes each day on which it sold; the matriz may then import the BDF of all 305 days, each on its evidence."""
+    net, sites, expected = arrived
+    days_of: dict[str, list[date]] = defaultdict(list)
+    for site, day in expected:
+        days_of[site].append(date.fromisoformat(day))
+    roster = "".join(
+        f"[sites.{site}]\nweekdays = []\nopen_on = [{', '.join(day.isoformat() for day in sorted(days))}]\n"
+        for site, days in days_of.items()
+    )
+    (net.root / "matriz" / "sites.toml").write_text("[usual]\nopen_on_holidays = true\n" + roster, "utf-8")
+    matriz = net["matriz"]
+    days = sorted({day for of in days_of.values() for day in of})
+    assert all(isinstance(routine.decide(matriz.context, "importar_bdf", day), Closed) for day in days[::50])
+    for site in sites:
+        drop = net.root / site / "drop" / "vendas"
+        drop.rename(
+            drop.with_name("taken")
+        )  # what was sealed is what is closed; the source need not be there for ever
+        drop.mkdir()
+        with Station.open(net.root / site, clock=net.clock) as station:
+            for day in sorted(days_of[site]):
+                close(station, CloseOrder(day, contado_centavos=0))
+            station.exchange()
+        drop.rmdir()
+        drop.with_name("taken").rename(drop)
+    matriz.turn()
+    ledger = Ledger.read(matriz.context)
+    for day in days:
+        verdicts = ledger.judge(day).verdicts
+        assert [reason for verdict in verdicts for reason in verdict.reasons] == []
+        assert {verdict.site for verdict in verdicts} == {site for site, of in days_of.items() if day in of}
+    evidence = {routine.open_gate(matriz.context, "importar_bdf", day) for day in days}
+    assert len(evidence) == 305
+    signed = json.loads(min(evidence).read_bytes())["signed"]
+    assert signed["step"] == "importar_bdf"
 
 
 def _archived(root: Path) -> Iterator[Path]:

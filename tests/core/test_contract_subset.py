@@ -168,6 +168,8 @@ RULE = {"name": "r", "left": ["n"], "right": ["itens.n"]}
         ({"lines": {"itens": []}}, "/lines/itens", "at least one column"),
         ({"version_column": "texto"}, "/version_column", "is text; expected integer"),
         ({"active": "n"}, "/active", "is integer; expected boolean"),
+        ({"valid_from": "texto"}, "/valid_from", "is text; expected date"),
+        ({"valid_from": "dia"}, "/valid_from", "must be in required"),
         ({"business_date": "texto"}, "/business_date", "is text; expected date"),
         ({"business_date": "dia"}, "/business_date", "must be in required"),
         ({"encrypted": "yes"}, "/encrypted", "true or false"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_samples import (
     EPOCH,
@@ -23,6 +24,7 @@ from store_samples import (
     name,
 )
 
+from filesync.contracts import Contract
 from filesync.protocol.identity import Feed
 from filesync.stores import tables, values
 from filesync.stores.sqlite import SqliteStore
@@ -30,8 +32,6 @@ from filesync.stores.values import KeyExistsError, MergeReport, RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from filesync.contracts import Contract
 
 CONTRACT = contract()
 UNVERSIONED = contract(versao=False)
@@ -300,6 +300,127 @@ def test_a_contract_without_an_active_column_has_no_snapshots(store: SqliteStore
     assert sales is not None
     with pytest.raises(ValueError, match="active column"), store.transaction() as tx:
         tx.deactivate_absent(sales, tx.next_batch_id(), "caixa-01")
+
+
+# ---------------------------------------------------------------------------------------------------- rows in time
+
+DATED = Contract.from_schema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["origem", "codigo", "desde", "ativo"],
+        "properties": {
+            "origem": {"type": "string"}, "codigo": {"type": "string"}, "desde": {"type": "string", "format": "date"},
+            "versao": {"type": "integer"}, "ativo": {"type": "boolean"},
+            "faixas": {
+                "type": "array",
+                "items": {
+                    "type": "object", "additionalProperties": False, "required": ["numero"], "properties": {"numero": {"type": "integer"}},
+                },
+            },
+        },
+        "x-filesync": {
+            "dataset": "precos", "version": 1, "key": ["origem", "codigo", "desde"], "lines": {"faixas": ["numero"]}, "active": "ativo",
+            "valid_from": "desde", "version_column": "versao",
+        },
+    }
+)  # fmt: skip
+TODAY = date(2026, 3, 10)
+
+
+def priced(code: str, day: int, **more: Any) -> dict[str, Any]:
+    return {
+        "origem": "matriz", "codigo": code, "desde": f"2026-03-{day:02d}", "ativo": True, "faixas": [{"numero": day}], **more,
+    }  # fmt: skip
+
+
+def prices_of(
+    store: SqliteStore, documents: list[dict[str, Any]], *, epoch: str = EPOCH, day: date = TODAY
+) -> dict[tuple[str, int], bool]:
+    """Apply a snapshot; what is held then."""
+    with store.transaction() as tx:
+        batch_id = tx.next_batch_id()
+        point = tx.savepoint()
+        tx.ensure_tables(DATED)
+        try:
+            tx.append(DATED, flat(DATED, documents), batch_id)
+        except KeyExistsError:
+            tx.rollback_to(point)
+            tx.ensure_tables(DATED)
+            tx.merge(DATED, [flat(DATED, documents)], batch_id, RowOrder(FEED, epoch))
+        tx.deactivate_absent(DATED, batch_id, "matriz", day)
+        tx.record_incoming([incoming(batch_id, name(batch_id, epoch=epoch))])
+    rows = held(store, DATED)
+    assert all(row["faixas"] == [{"numero": int(row["desde"][-2:])}] for row in rows)
+    return {(row["codigo"], int(row["desde"][-2:])): row["ativo"] for row in rows}
+
+
+def test_a_snapshot_leaves_earlier_rows_and_takes_back_announced_ones(store: SqliteStore) -> None:
+    assert prices_of(store, [priced("a", 1), priced("a", 20), priced("b", 1), priced("b", 5)]) == {
+        ("a", 1): True, ("a", 20): True, ("b", 1): True, ("b", 5): True,
+    }  # fmt: skip
+    found = prices_of(store, [priced("a", 1), priced("b", 25)])
+    assert found == {("a", 1): True, ("b", 1): True, ("b", 5): True, ("b", 25): True}, (
+        "a's 20th was taken back"
+    )
+    found = prices_of(store, [priced("b", 1)])
+    assert found == {("a", 1): False, ("b", 1): True}, (
+        "a is gone; of b the 1st holds again, so neither 5th nor 25th"
+    )
+    assert prices_of(store, [priced("a", 12, ativo=False)]) == {
+        ("a", 1): False, ("a", 12): False, ("b", 1): False,
+    }  # fmt: skip
+
+
+def test_rows_that_lost_against_the_held_ones_are_not_taken_back(store: SqliteStore) -> None:
+    prices_of(store, [priced("a", 1), priced("a", 20, versao=3), priced("a", 22)])
+    found = prices_of(store, [priced("a", 1), priced("a", 20, versao=1)], epoch=OTHER_EPOCH)
+    assert found == {("a", 1): True, ("a", 20): True}
+
+
+_rows_in_time = st.lists(
+    st.builds(priced, st.sampled_from("ab"), st.integers(1, 20), ativo=st.booleans()),
+    unique_by=lambda row: (row["codigo"], row["desde"]),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=_rows_in_time, after=_rows_in_time)
+def test_after_a_snapshot_every_later_day_is_as_the_snapshot_says(
+    tmp_path_factory: pytest.TempPathFactory, before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    with SqliteStore.create(tmp_path_factory.mktemp("store") / "filesync.db", MATRIZ) as store:
+        prices_of(store, before)
+        prices_of(store, after)
+        for day in range(TODAY.day, 22):
+            when = date(2026, 3, day)
+            said = current(after, day)
+            gone = {row["codigo"] for row in before} - {row["codigo"] for row in after}
+            earlier = current(before, TODAY.day)
+            shown = {
+                row["codigo"]: row["desde"]
+                for part in store.cadastros.documents(DATED, when)
+                for row in DATED.documents(part)
+            }
+            for code in "ab":
+                if code in said:  # the snapshot has a row that has begun by then
+                    assert shown.get(code) == (said[code]["desde"] if said[code]["ativo"] else None)
+                elif code in gone:
+                    assert code not in shown
+                elif code in earlier and not any(
+                    row["codigo"] == code for row in after if row["desde"] <= when.isoformat()
+                ):
+                    assert shown.get(code) == (earlier[code]["desde"] if earlier[code]["ativo"] else None)
+            counts = store.cadastros.counts(DATED, when)
+            assert counts.active == len(shown)
+
+
+def current(documents: list[dict[str, Any]], day: int) -> dict[str, dict[str, Any]]:
+    """Of each code the row that began last."""
+    begun = [row for row in documents if int(row["desde"][-2:]) <= day]
+    return {row["codigo"]: row for row in sorted(begun, key=lambda row: str(row["desde"]))}
 
 
 # ---------------------------------------------------------------------------------------------------- anything

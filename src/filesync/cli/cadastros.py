@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,9 +156,8 @@ def _rows(
         say_json_rows({"cadastro": contract.dataset, "day": when}, "rows", documents)
         return Ending.DONE
     first = next(tables, None)
-    names = [
-        field.name for field in contract.arrow_schema if first is None or field.name in first.column_names
-    ]
+    columns = contract.arrow_schema.names if first is None else first.column_names
+    names = [name.removesuffix("_centavos") for name in columns]  # money is shown in reais
     cells = (row for table in _again(first, tables) for row in _cells(contract, table))
     if csv is not None:
         count = write_csv(csv, names, cells)
@@ -166,7 +166,7 @@ def _rows(
                 _("{rows} written to {path}").format(rows=wording.plural(count, "row", "rows"), path=csv)
             )
         return Ending.DONE
-    shown = [row for row, _place in zip(cells, range(ROWS_SHOWN), strict=False)]
+    shown = list(islice(cells, ROWS_SHOWN))
     screen.say(
         _("{dataset}, as it is current on {day}:").format(dataset=contract.dataset, day=wording.day(when)),
         "bold",

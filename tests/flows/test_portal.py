@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from network import DAY, Network, rows
 from shopdays import MORNING_AFTER, Shop, open_shop
+from test_daemon import Told, faked
 
 from filesync.contracts import Registry
 from filesync.day import portal
@@ -300,3 +301,13 @@ def test_receipts_of_one_customers_sales_mark_nothing(evening: Shop) -> None:
     evening.turn("portal")
     assert portal.confirm(matriz, matriz.turn().imported.settled) == []
     assert state(evening) is PortalState.NOT_DONE
+
+
+def test_a_running_matriz_marks_the_day_when_the_receipts_come(evening: Shop) -> None:
+    evening.export_portal()
+    evening.turn("portal")
+    evening.network.stations.pop("matriz").close()
+    told = Told("matriz", evening.clock)
+    faked(evening.network, "matriz", told, until_s=1).run()
+    assert state(evening) is PortalState.DONE
+    assert [line["step"] for line in told["step-ran"]] == [STEP]

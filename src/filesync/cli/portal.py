@@ -68,9 +68,9 @@ def _say(report: PortalReport) -> None:
         )
     if report.without_client.sales:
         screen.say(
-            _(
-                "  {sales} of them without a customer: they go too, for the agency's report counts them"
-            ).format(sales=wording.documents(report.without_client.sales, "vendas"))
+            _("  {sales} without a customer: they go too, for the agency's report counts them").format(
+                sales=wording.documents(report.without_client.sales, "vendas")
+            )
         )
     _say_sealed(report.vendas, report.clientes)
     _say_customers(report)
@@ -95,9 +95,9 @@ def _headline(report: PortalReport, day: str) -> str:
     else:
         facts["customers"] = wording.documents(report.clients, "clientes")
         text = (
-            _("Movement of {day} sent to the portal: {sales} of {customers}, {postings}, {total}")
+            _("Movement of {day} sent to the portal: {sales}, {customers}, {postings}, {total}")
             if sent
-            else _("Movement of {day} ready for the portal: {sales} of {customers}, {postings}, {total}")
+            else _("Movement of {day} ready for the portal: {sales}, {customers}, {postings}, {total}")
         )
     return text.format(**facts)
 
@@ -160,7 +160,7 @@ def _say_standing(report: PortalReport, day: str) -> None:
     for peer, why in report.exchange.unreachable.items():
         screen.say(_("{peer} could not be reached: {why}").format(peer=peer, why=why), "bold yellow")
         screen.say(f"  {advice.of_code(report.exchange.codes.get(peer, 'unreachable')).do}")
-    standing = report.standing
+    standing, total = report.standing, report.total
     if standing.refused:
         screen.say(_("The portal did not take all of it:"), "bold red")
         _lines([f"{wording.named(name)}: {verdict.value}" for name, verdict in standing.refused])
@@ -187,7 +187,7 @@ def _say_standing(report: PortalReport, day: str) -> None:
             _("The portal has confirmed everything: exportar_portal of {day} is done").format(day=day),
             "bold green",
         )
-    elif report.client is not None and not standing.refused:
+    elif report.client is not None and (total.sales or total.cancelled) and not standing.refused:
         screen.say(
             _(
                 "The portal has confirmed it. The day is done when everybody's sales are there: filesync export-portal --date {day}"

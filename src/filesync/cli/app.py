@@ -15,8 +15,10 @@ from filesync.cli import (
     contracts,
     days,
     examining,
+    filing,
     gates,
     language,
+    layouts,
     looking,
     moving,
     peers,
@@ -90,6 +92,8 @@ for _name, _command, _panel in (
     ("receive-remote", receiving.receive_remote, EVERY_DAY),
     ("gate", gates.gate, EVERY_DAY),
     ("done", gates.done, EVERY_DAY),
+    ("import-bdf", filing.import_bdf, EVERY_DAY),
+    ("import-ca", filing.import_ca, EVERY_DAY),
     ("export-portal", portal.export_portal, EVERY_DAY),
     ("day", days.day, LOOKING),
     ("dossier", days.dossier, LOOKING),
@@ -143,6 +147,11 @@ _contract.command("list")(contracts.listing)
 _contract.command("show")(contracts.show)
 _contract.command("check")(contracts.check)
 app.add_typer(_contract, name="contract", rich_help_panel=SETTING_UP)
+_layout = typer.Typer(no_args_is_help=True, help="How billing files (BDF, C.A.) are written.")
+_layout.command("list")(layouts.listing)
+_layout.command("show")(layouts.show)
+_layout.command("check")(layouts.check)
+app.add_typer(_layout, name="layout", rich_help_panel=SETTING_UP)
 app.command("demo", rich_help_panel=SETTING_UP)(story.demo)
 
 

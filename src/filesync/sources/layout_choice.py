@@ -71,6 +71,14 @@ def layouts(root: Path) -> list[Layout]:
     return [*own, *(layout for layout in shipped_layouts() if layout.name not in hidden)]
 
 
+def text_of(layout: Layout, root: Path) -> str:
+    """A layout's TOML file, as it stands."""
+    shipped, _, name = layout.origin.partition(":")
+    if shipped == SHIPPED and name:
+        return resources.files("filesync").joinpath(FOLDER, name).read_text(encoding="utf-8")
+    return (root / layout.origin).read_text(encoding="utf-8-sig")
+
+
 def look(layout: Layout, path: Path) -> Look:
     """Whether a file begins as the layout says."""
     records = Records(layout, path)

@@ -6,9 +6,9 @@ page in black and white, or reads only the last lines, must not overlook them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filesync.cli import screen, wording
 from filesync.cli.language import _, ngettext
@@ -42,7 +42,7 @@ def say_page(page: DayPage, now: datetime) -> None:
     for due in page.not_due:
         why = {"weekday": _("its day off"), "holiday": _("holiday"), "inactive": _("not active then"), "exception": _("closed on that day")}[due.why]  # fmt: skip
         screen.say(_("  {site} is not due: {why}").format(site=due.site, why=f"{why}, {due.holiday}" if due.why == "holiday" else why), "dim")  # fmt: skip
-    say_marks(page)
+    say_marks(page, now)
     say_sites(page, now)
     _say_steps(page)
     _say_money(page)
@@ -52,10 +52,9 @@ def say_page(page: DayPage, now: datetime) -> None:
     _say_events(page)
 
 
-def say_marks(page: DayPage) -> None:
-    """What must not be overlooked."""
-    for override in page.overrides:
-        screen.say(f"*** {override_line(override)} ***", _LOUD["override"])
+def say_marks(page: DayPage, now: datetime) -> None:
+    """What must not be overlooked, on every report of the day."""
+    say_overrides(page.overrides, now)
     if page.stale:
         text = _("RECONCILIATION STALE: sales or billing of this day changed after it was made. Again: {command}").format(
             command=f"filesync reconcile --date {page.day.isoformat()}"
@@ -63,19 +62,26 @@ def say_marks(page: DayPage) -> None:
         screen.say(f"*** {text} ***", _LOUD["stale"])
 
 
-def override_line(override: Override) -> str:
-    """`OVERRIDE of importar_bdf without posto-centro: "…", by ana, confirmed by bruno, holds until …`."""
-    where = _(" as far as {site} is concerned").format(site=override.site) if override.site else ""
-    second = _(", confirmed by {name}").format(name=override.confirmed_by) if override.confirmed_by else ""
-    if override.revoked_at:
-        how_long = _("revoked by {name}, {at}").format(
-            name=override.revoked_by, at=wording.moment(override.revoked_at)
-        )
+def say_overrides(overrides: Iterable[Override], now: datetime) -> None:
+    """A mark for each override that was ever given, whether it still holds or not."""
+    for override in overrides:
+        screen.say(f"*** {override_line(override.to_json(), override.in_force(now))} ***", _LOUD["override"])
+
+
+def override_line(override: Mapping[str, Any], in_force: bool | None = None) -> str:
+    """`OVERRIDE no. 3 of importar_bdf, only what is missing at posto-centro: "…", by Ana, …`, from its JSON; `in_force` None: not asked."""
+    where = _(", only what is missing at {site}").format(site=override["site"]) if override["site"] else ""
+    second = _(", confirmed by {name}").format(name=override["confirmed_by"]) if override["confirmed_by"] else ""  # fmt: skip
+    until = wording.moment(str(override["until"]))
+    if override["revoked_at"]:
+        how_long = _("taken back by {by}, {at}").format(by=override["revoked_by"], at=wording.moment(str(override["revoked_at"])))  # fmt: skip
+    elif in_force is None:
+        how_long = _("until {until}").format(until=until)
     else:
-        how_long = _("until {until}").format(until=wording.moment(override.until))
+        how_long = (_("holds until {until}") if in_force else _("ended {until}")).format(until=until)
     return _('OVERRIDE no. {id} of {step}{where}: "{reason}", by {by}{second}, {at}, {how_long}').format(
-        id=override.id, step=override.step, where=where, reason=override.reason, by=override.by, second=second,
-        at=wording.moment(override.at), how_long=how_long,
+        id=override["id"], step=override["step"], where=where, reason=override["reason"], by=override["by"], second=second,
+        at=wording.moment(str(override["at"])), how_long=how_long,
     )  # fmt: skip
 
 
@@ -244,13 +250,22 @@ def _say_reconciliation(page: DayPage) -> None:
         screen.say(_("  *** STALE: {command} ***").format(command=command), _LOUD["stale"])
 
 
+#: What of an entry's detail is shown, in this order.
+_SHOWN = ("step", "id", "because", "file", "evidence", "reason")
+
+
 def _say_events(page: DayPage) -> None:
     if not page.events:
         return
     screen.heading(_("Journal"))
+    words = {
+        "gate-opened": _("gate opened"), "gate-closed": _("gate closed again"), "done": _("done"), "undone": _("not done after all"),
+        "override": _("OVERRIDE"), "override-revoked": _("override taken back"), "evidence": _("evidence written"),
+    }  # fmt: skip
     shown = page.events[-LINES_MAX:]
     if len(page.events) > len(shown):
         screen.say(_("  … {count} earlier (--json has all)").format(count=len(page.events) - len(shown)))
     for event in shown:
-        facts = ", ".join(f"{name} {value}" for name, value in event.detail.items() if isinstance(value, str | int))  # fmt: skip
-        screen.say(f"  {wording.moment(event.at)}  {event.what}, {event.who}{f': {facts}' if facts else ''}")
+        facts = ", ".join(str(event.detail[name]) for name in _SHOWN if name in event.detail)
+        line = f"  {wording.moment(event.at)}  {words.get(event.what, event.what)}, {event.who}"
+        screen.say(f"{line}: {facts}" if facts else line)

@@ -72,6 +72,7 @@ def dossier(
         page = report.page(station.context, when.date())
         written, absent = packing.write_dossier(station.context, page, target)
         key = station.context.settings.key.public.fingerprint
+        now = station.context.clock()
     if as_json:
         screen.say_json(
             {
@@ -93,7 +94,7 @@ def dossier(
     screen.say(_("Dossier of {day}: {files}, {size}").format(**facts), "bold green")
     screen.say(f"  {target}")
     screen.say(f"  sha256 {written.sha256}")
-    say_marks(page)
+    say_marks(page, now)
     if not page.complete:
         screen.say(_("The day is not complete: the dossier says so too."), "yellow")
     for name in absent[:LINES_MAX]:
@@ -137,6 +138,7 @@ def _say_calendar(cells: Sequence[DayCell]) -> None:
     for cell in cells:
         if month != (cell.day.year, cell.day.month):
             if row.plain.strip():
+                row.rstrip()
                 out.print(row)
             month = (cell.day.year, cell.day.month)
             screen.heading(f"{cell.day:%m/%Y}")

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from filesync.cli import screen, wording
-from filesync.cli.day_page import say_sites, say_tickets
+from filesync.cli.day_page import say_marks, say_sites, say_tickets
 from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _
 from filesync.cli.moving import say_exchange, say_import
@@ -79,6 +79,7 @@ def _say(received: Receiving, now: datetime) -> None:
     moved = say_exchange(turn.exchange, idle=False)
     if not (say_import(turn.imported) or moved):
         screen.say(_("Nothing new came."))
+    say_marks(page, now)
     say_sites(page, now)
     say_tickets(page.tickets)
     day = wording.day(received.day)

@@ -259,7 +259,10 @@ def test_what_the_portal_refuses_keeps_the_step_open_until_it_is_cured(evening: 
 
     (evening.network.root / "portal" / "filesync.toml").write_text(text, encoding="utf-8")
     evening.network.reopen("portal")
-    evening["matriz"].export("vendas", business_date=DAY, to="portal", again=True, having={})
+    assert (
+        evening.export_portal().vendas.sealed == []
+    )  # pressing alone sends nothing that would be refused again
+    evening.export_portal(again=True)
     evening.turn()
     assert evening.export_portal().standing.state is PortalState.DONE
     assert rows(evening["portal"]) == rows(evening["matriz"])

@@ -32,6 +32,7 @@ def _patience(text: str) -> float:
 def export_portal(
     day: Day,
     client: Annotated[str | None, typer.Option("--client", metavar="CODE", help="Only this customer's sales; the step is not done by that.", show_default="everybody's")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what was sent before, when the portal had refused it and is cured.")] = False,
     patience: Annotated[str, typer.Option("--patience", metavar="TIME", help="How long to wait for the portal's receipts, `20 s`, `5 min`, or 0.")] = "20 s",
     root: Root = HERE,
     as_json: Json = False,
@@ -41,7 +42,7 @@ def export_portal(
     with at(root, quiet=as_json) as station:
         from filesync.day import portal
 
-        report = portal.export_portal(station, day.date(), client=client)
+        report = portal.export_portal(station, day.date(), client=client, again=again)
         portal.await_receipts(station, report, patience_s)
     if as_json:
         screen.say_json(report)
@@ -166,9 +167,8 @@ def _say_standing(report: PortalReport, day: str) -> None:
         _lines([f"{wording.named(name)}: {verdict.value}" for name, verdict in standing.refused])
         screen.say(
             _(
-                "  What it says of them: filesync show BATCH. When that is cured there: filesync export vendas --date {day} --to {portal} "
-                "--again, then this command again."
-            ).format(day=report.day.isoformat(), portal=", ".join(report.recipients))
+                "  What it says of them: filesync show BATCH. When that is cured there: filesync export-portal --date {day} --again"
+            ).format(day=report.day.isoformat())
         )
     if standing.waiting:
         screen.say(

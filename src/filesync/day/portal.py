@@ -92,10 +92,12 @@ class PortalReport:
     standing: PortalDay = field(default_factory=lambda: PortalDay(PortalState.NOT_DONE))
 
 
-def export_portal(station: Station, day: date, *, client: str | None = None) -> PortalReport:
+def export_portal(
+    station: Station, day: date, *, client: str | None = None, again: bool = False
+) -> PortalReport:
     """Seal what the portal does not have of the day, send it, and take its receipts.
 
-    With `client` only that customer's sales; the step is not done by that. Raises `GateClosedError`; ConfigError `portal-missing` where no
+    With `client` only that customer's sales; the step is not done by that. With `again` also what was sent before. Raises `GateClosedError`; ConfigError `portal-missing` where no
     peer is a portal.
     """
     ctx = station.context
@@ -104,7 +106,7 @@ def export_portal(station: Station, day: date, *, client: str | None = None) -> 
     clientes, failed = _send_clients(station, audience)
     through = _newest(ctx, day)  # before the store is read: what comes meanwhile is not covered
     having = {} if client is None else {"cliente": client}
-    vendas = station.export(VENDAS, business_date=day, to=audience, having=having)
+    vendas = station.export(VENDAS, business_date=day, to=audience, again=again, having=having)
     total, clients, without = _movement(ctx, day, client)
     recipients = ctx.settings.members(audience)
     names_sent = ctx.store.head(CLIENTES, audience) is not None

@@ -17,6 +17,7 @@ from filesync.cli import (
     examining,
     filing,
     gates,
+    holes,
     language,
     layouts,
     looking,
@@ -127,6 +128,8 @@ _quarantine.command("retry")(quarantine.retry)
 _quarantine.command("discard")(quarantine.discard)
 app.add_typer(_quarantine, name="quarantine", rich_help_panel=TROUBLE)
 app.command("override", rich_help_panel=TROUBLE)(gates.override)
+app.command("resend", rich_help_panel=TROUBLE)(holes.resend)
+app.command("void", rich_help_panel=TROUBLE)(holes.void)
 app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
 app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 

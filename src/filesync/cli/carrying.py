@@ -89,6 +89,7 @@ def _said(moved: Moved) -> str:
         wording.plural(count, *words)
         for count, words in (
             (moved.batches, pair("batch", "batches")),
+            (moved.voids, pair("void", "voids")),
             (moved.receipts, pair("receipt", "receipts")),
         )
         if count

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
+from filesync.cli.holes import say_holes
 from filesync.cli.language import ngettext
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
@@ -52,6 +53,7 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
         style="bold red",
     )
     _feeds(found.feeds)
+    say_holes(found, moment)
     _peers(found, moment)
     _warnings(found)
     for closed in late:
@@ -108,6 +110,8 @@ def outbox_line(item: OutboxItem, moment: datetime) -> str:
     """`vendas of 22/11/2026, 310 sales, waits for the next exchange with matriz, sealed 2 h ago`."""
     if item.kind == "receipt":
         return f"receipt for {wording.named(item.name)}, {item.waits_for}"
+    if item.kind == "void":
+        return f"{wording.named(item.name)} given up {wording.age(item.since, moment)}, {item.waits_for}"
     dataset = item.name.split(".")[0]
     parts = [
         wording.named(item.name),

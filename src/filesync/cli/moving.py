@@ -11,6 +11,7 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending, worst
+from filesync.cli.holes import say_voided
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
@@ -322,6 +323,7 @@ def say_import(report: ImportReport) -> bool:
     )
     _section("Applied", (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green")
     _section(_("Known already, answered again"), map(wording.named, report.replayed))
+    told = say_voided(report)
     _held("Waiting", report.waiting, "bold yellow")
     for batch in report.applied:
         if batch.verdict is not Verdict.APPLIED:
@@ -333,7 +335,7 @@ def say_import(report: ImportReport) -> bool:
         "bold red",
     )
     _held(_("Refused by the recipient"), report.rejected_by_peer, "bold red", technical=True)
-    return bool(
+    return told or bool(
         report.settled
         or report.applied
         or report.replayed

@@ -212,7 +212,7 @@ class _Judgement:
         stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
         told = Counter(sealed)
         told.update(_sum((claim.dataset, v.rows, v.totals) for v in lost if v.rows is not None))
-        if not any(_agrees(wanted, got) for got in (sealed, stands, told)):
+        if not any(_agrees(claim, wanted, got) for got in (sealed, stands, told)):
             if any(void.rows is None for void in lost) and wanted[("batches", "")] >= stands[("batches", "")]:
                 return  # what the number that was given up held, nobody knows: it is written down as such
             yield owing.disagrees(self.site, closing, claim, wanted, stands)
@@ -357,7 +357,8 @@ def _sum(
     return Counter({name: amount for name, amount in total.items() if amount})
 
 
-def _agrees(wanted: Counter[tuple[str, str]], got: Counter[tuple[str, str]]) -> bool:
-    """Whether what the close mentions is so. A close that says nothing of rows or totals is not made a liar by that."""
-    kinds = {what.split(" ")[0] for what, _ in wanted} | {"batches", "documents"}
-    return wanted == Counter({name: amount for name, amount in got.items() if name[0].split(" ")[0] in kinds})
+def _agrees(claim: FeedClaim, wanted: Counter[tuple[str, str]], got: Counter[tuple[str, str]]) -> bool:
+    """Whether all that the close mentions is so. One that is silent about a relation or a total is not made a liar by that."""
+    said = {("batches", ""), ("documents", ""), *(("rows", relation) for relation in claim.rows)}
+    totals = {f"total {name}" for name in claim.totals}
+    return all(wanted[name] == got[name] for name in {*wanted, *got} if name in said or name[0] in totals)

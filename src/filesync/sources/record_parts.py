@@ -173,9 +173,12 @@ class Csv:
 
         try:
             table = self._by_arrow(data, sorted(set(places.values())), refuse)
-        except (
-            pa.ArrowInvalid
-        ):  # a quotation mark that does not close: line by line, so that only that one is refused
+            whole = table.num_rows == int(kept.sum())
+        except pa.ArrowInvalid:
+            whole = False
+        if (
+            not whole
+        ):  # a quotation mark that does not close swallows lines: one by one, so that only its own is refused
             return self._by_line(block, taken, places)
         columns = {
             name: pc.ascii_trim_whitespace(_flat(table.column(str(place)))) for name, place in places.items()

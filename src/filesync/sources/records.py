@@ -77,11 +77,17 @@ class Records:
         self._cutter: Cutter = Fixed(layout) if layout.shape is Shape.FIXED else Csv(layout)
 
     def __iter__(self) -> Iterator[Details]:
+        wrong: RejectedError | None = None
         with guarded(self.path, self.layout.encoding), self.path.open("rb") as file:
-            for block in read_blocks(file, self.layout, self.path):
-                found = self._read(block)
-                if len(found.lines) or found.malformed:
-                    yield found
+            try:
+                for block in read_blocks(file, self.layout, self.path):
+                    found = self._read(block)
+                    if len(found.lines) or found.malformed:
+                        yield found
+            except RejectedError as err:
+                wrong = err  # of a file that was written to meanwhile nothing is said but that
+        if wrong is not None:
+            raise wrong
         self._whole()
 
     def head(self) -> Details | None:

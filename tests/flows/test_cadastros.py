@@ -511,3 +511,43 @@ def test_a_site_reads_its_own_encrypted_sales_but_not_its_credentials(shop: Netw
         else:
             with pytest.raises(RejectedError, match="does not open"):
                 list(read_payload(path, Format.JSONL_AGE, contract, key=own[site]))
+
+
+def test_a_mistake_in_the_program_is_told_without_the_secret(
+    shop: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that puts what it worked with into its error."""
+    import io
+    import traceback
+
+    from filesync.cli.journal import LogForm, open_log
+
+    write_staff(shop.root / "legado.db", {"M1": "a"})
+    shop.configure("matriz", CREDENTIALS_FROM_SQL)
+
+    def broken(*arguments: object, **named: object) -> object:
+        raise ValueError(f"cannot work with {phc('a')}")
+
+    def told(step: str) -> str:
+        crashes: list[tuple[str, Exception]] = []
+        shop[step].turn(crashed=lambda part, error: crashes.append((part, error)))
+        assert len(crashes) >= 1
+        said = "".join("".join(traceback.format_exception(error)) for _, error in crashes)
+        for form in LogForm:
+            stream = io.StringIO()
+            open_log(form, step, shop.clock, stream).error("mistake", exc_info=crashes[0][1])
+            said += stream.getvalue()
+        return said
+
+    with monkeypatch.context() as patch:
+        patch.setattr("filesync.exchange.outgoing.write_payload", broken)
+        sealing = told("matriz")
+    shop.turn("matriz")
+    with monkeypatch.context() as patch:
+        patch.setattr("filesync.contracts.contract.Contract.flatten", broken)
+        applying = told("caixa-01")
+    for said in (sealing, applying):
+        assert "ValueError in broken" in said
+        assert "a" * 22 not in said
+    shop.until_quiet("matriz", *TILLS)
+    assert len(rows(shop["caixa-01"], "credenciais")) == 1, "and nothing was lost"

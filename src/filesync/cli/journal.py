@@ -40,7 +40,10 @@ def open_log(form: LogForm, site: str, clock: Callable[[], datetime], stream: Te
         return {"at": clock().isoformat(timespec="milliseconds"), **line}
 
     render: Any = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=18)
+        # The pretty traceback shows variables, and with them rows: of a day's sales, or of passwords.
+        structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), pad_event_to=18, exception_formatter=structlog.dev.plain_traceback
+        )
         if people
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )

@@ -116,7 +116,8 @@ def _column(definition: Definition, column: Columns, target: pa.DataType, where:
     try:
         return column.cast(target)
     except pa.ArrowInvalid as error:
-        raise _mismatch(f"column {where}", str(target), f"{column.type}: {error}") from error
+        found = f"{column.type}" if definition.encrypted else f"{column.type}: {error}"
+        raise _mismatch(f"column {where}", str(target), found) from error
 
 
 def _same_kind(got: pa.DataType, target: pa.DataType) -> bool:

@@ -97,7 +97,9 @@ class _BrokenBatchError(RejectedError):
 def apply_group(ctx: Context, group: Sequence[Ready]) -> Iterator[AppliedBatch]:
     """Apply batches of one contract and format, in feed order; each is decided when its value is yielded."""
     if len(group) == 1:
-        yield _apply_single(ctx, group[0])
+        with discreet.mistakes(group[0].contract):
+            applied_alone = _apply_single(ctx, group[0])
+        yield applied_alone
         return
     applied = _apply_together(ctx, group)
     if applied is None:

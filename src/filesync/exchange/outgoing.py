@@ -18,6 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from filesync.errors import ConfigError, RejectedError
+from filesync.exchange import discreet
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import Order, Piece, batches, pieces
 from filesync.exchange.reports import Progress, SealedBatch, SealReport
@@ -79,6 +80,11 @@ def seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     Raises `RejectedError` when the contract rejects whole captures and a document breaks it; nothing of the capture is sealed
     beyond the waves that were complete before.
     """
+    with discreet.mistakes(order.contract):
+        return _seal(ctx, order, chunks)
+
+
+def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     contract = order.contract
     report = SealReport(contract.dataset)
     recipients = ctx.settings.members(order.audience)

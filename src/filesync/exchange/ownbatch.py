@@ -252,7 +252,7 @@ def _receipt(ctx: Context, prepared: Prepared, verdict: Verdict, problems: Seque
 
 def _summary(file: OwnFile, set_aside: int, documents: int) -> Problem:
     return Problem(
-        "partial",
+        "file-partial",
         f"{file.path.name}: {set_aside} of {documents + set_aside} rows were not taken; the others were",
     )
 

@@ -228,14 +228,14 @@ def test_late_sales_open_a_closed_day_again(complete: Shop) -> None:
     assert complete.decide(BDF) is None
 
 
-def fechamento(site: Station, day: date = DAY, **changes: Any) -> dict[str, Any]:
+def fechamento(site: Station, **changes: Any) -> dict[str, Any]:
     """A close made by hand: of another program's, as it were."""
     ctx = site.context
-    (batch,) = [b for b in ctx.store.days.sealed(day) if b.feed.dataset == "vendas"]
+    (batch,) = [b for b in ctx.store.days.sealed(DAY) if b.feed.dataset == "vendas"]
     manifest = json.loads(batch.manifest)
     feed = {"dataset": "vendas", "audience": "matriz", "epoch": ctx.epoch}
     return {
-        "origem": ctx.me, "data": day.isoformat(), "turno": 1, "fechado_em": ctx.now(), "sem_movimento": False, "abertura_centavos": 0,
+        "origem": ctx.me, "data": DAY.isoformat(), "turno": 1, "fechado_em": ctx.now(), "sem_movimento": False, "abertura_centavos": 0,
         "suprimentos_centavos": 0, "sangrias_centavos": 0, "dinheiro_centavos": 0, "esperado_centavos": 0, "contado_centavos": 0,
         "diferenca_centavos": 0, "quantidade_vendas": manifest["rows"]["vendas"], "total_vendas_centavos": manifest["totals"]["total_centavos"],
         "formas": [], "tickets": [],

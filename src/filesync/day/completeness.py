@@ -14,7 +14,6 @@ Numbers and digests decide, never a clock. What is not here: reading the ledger 
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from filesync.day import owing
@@ -23,12 +22,13 @@ from filesync.day.values import Known, SiteVerdict
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from filesync.day.values import Closing, DayBatch, FeedClaim, Range, Reason, SiteDay, WaitingBatch
     from filesync.stores.hole_values import VoidRecord
 
 Key = tuple[str, str, str]  # dataset, audience, epoch
+Content = dict[tuple[str, str], int]  # ("batches", ""), ("rows", relation), ("total name", value)
 
 
 def judge(site: SiteDay) -> SiteVerdict:
@@ -206,22 +206,37 @@ class _Judgement:
         here = [batch for batch in self.moved if _within(batch, claim)]
         decided = {batch.seq for batch in here}
         lost = [void for void in self.site.voids if _covers(claim, void) and void.seq not in decided]
-        standing = [b for b in here if b.verdict is not Verdict.REJECTED and not self._given_up(b)]
         wanted = _content(claim.batches, claim.documents, claim.rows, claim.totals)
         sealed = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here)
-        stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
-        told = Counter(sealed)
-        told.update(_sum((claim.dataset, v.rows, v.totals) for v in lost if v.rows is not None))
-        if not any(_agrees(claim, wanted, got) for got in (sealed, stands, told)):
-            if any(void.rows is None for void in lost) and wanted[("batches", "")] >= stands[("batches", "")]:
+        if not _agrees(claim, wanted, sealed) and not self._agrees_without(claim, wanted, here, lost):
+            standing = [b for b in here if self._stands(b)]
+            stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
+            if any(void.rows is None for void in lost) and claim.batches >= len(standing):
                 return  # what the number that was given up held, nobody knows: it is written down as such
             yield owing.disagrees(self.site, closing, claim, wanted, stands)
         elif (of := self._short()) is not None:
             yield owing.disagrees(self.site, closing, claim, *of)
 
-    def _short(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]] | None:
+    def _stands(self, batch: DayBatch) -> bool:
+        """Whether its rows are here and count."""
+        return batch.verdict is not Verdict.REJECTED and not self._given_up(batch)
+
+    def _agrees_without(
+        self, claim: FeedClaim, wanted: Content, here: Sequence[DayBatch], lost: Sequence[VoidRecord]
+    ) -> bool:
+        """Whether the close is right without what was refused, or with what was given up before it came."""
+        stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here if self._stands(b))
+        told = _sum(
+            [
+                *((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here),
+                *((claim.dataset, void.rows, void.totals) for void in lost if void.rows is not None),
+            ]
+        )
+        return _agrees(claim, wanted, stands) or _agrees(claim, wanted, told)
+
+    def _short(self) -> tuple[Content, Content] | None:
         """A named batch whose stand-ins hold other rows than it did: what was replaced was replaced by something else."""
-        for batch in self.moved:
+        for batch in self.moved if self.stand_in else ():
             stand_ins = [b for b in self.moved if self.stand_in.get(b.name) == batch.name]
             if not stand_ins or batch.verdict is Verdict.PARTIAL:
                 continue
@@ -335,30 +350,37 @@ def _covers(claim: FeedClaim, void: VoidRecord) -> bool:
 
 
 def _content(
-    batches: int, documents: int, rows: Mapping[str, int], totals: Mapping[str, Any]
-) -> Counter[tuple[str, str]]:
+    batches: int, documents: int, rows: Mapping[str, int] | None, totals: Mapping[str, Any] | None
+) -> Content:
     """Counts and sums, flat; what is 0 is left out, for a close need not mention it."""
-    flat: Counter[tuple[str, str]] = Counter({("batches", ""): batches, ("documents", ""): documents})
-    for relation, count in rows.items():
-        flat["rows", relation] += count
-    for name, total in totals.items():
-        for value, amount in total.items() if isinstance(total, dict) else (("", total),):
-            flat[f"total {name}", value] += amount
-    return Counter({name: amount for name, amount in flat.items() if amount})
+    flat: Content = {("batches", ""): batches, ("documents", ""): documents}
+    for relation, count in (rows or {}).items():
+        flat["rows", relation] = count
+    for name, total in (totals or {}).items():
+        if type(total) is int:
+            flat[f"total {name}", ""] = total
+        else:
+            for value, amount in total.items():
+                flat[f"total {name}", value] = amount
+    return {name: amount for name, amount in flat.items() if amount}
 
 
-def _sum(
-    parts: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, Any] | None]],
-) -> Counter[tuple[str, str]]:
-    total: Counter[tuple[str, str]] = Counter()
+def _sum(parts: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, Any] | None]]) -> Content:
+    sums: Content = {}
     for dataset, rows, totals in parts:
-        # update, not +: sums may be negative, and a Counter's + drops those.
-        total.update(_content(1, (rows or {}).get(dataset, 0), rows or {}, totals or {}))
-    return Counter({name: amount for name, amount in total.items() if amount})
+        for name, amount in _content(1, (rows or {}).get(dataset, 0), rows, totals).items():
+            sums[name] = sums.get(name, 0) + amount
+    return {name: amount for name, amount in sums.items() if amount}
 
 
-def _agrees(claim: FeedClaim, wanted: Counter[tuple[str, str]], got: Counter[tuple[str, str]]) -> bool:
+def _agrees(claim: FeedClaim, wanted: Content, got: Content) -> bool:
     """Whether all that the close mentions is so. One that is silent about a relation or a total is not made a liar by that."""
+    if wanted == got:
+        return True
     said = {("batches", ""), ("documents", ""), *(("rows", relation) for relation in claim.rows)}
     totals = {f"total {name}" for name in claim.totals}
-    return all(wanted[name] == got[name] for name in {*wanted, *got} if name in said or name[0] in totals)
+    return all(
+        wanted.get(name, 0) == got.get(name, 0)
+        for name in {*wanted, *got}
+        if name in said or name[0] in totals
+    )

@@ -16,8 +16,7 @@ from filesync.protocol.identity import Feed, Role
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from filesync.day.values import Closing, DayBatch, FeedClaim, Mark, Range, SiteDay, WaitingBatch
 
@@ -165,20 +164,21 @@ def disagrees(
     site: SiteDay,
     closing: Closing,
     claim: FeedClaim,
-    wanted: Counter[tuple[str, str]],
-    got: Counter[tuple[str, str]],
+    wanted: Mapping[tuple[str, str], int],
+    got: Mapping[tuple[str, str], int],
 ) -> Reason:
     """All is here, and it is not what the close says: the first difference."""
-    what, of = next(name for name in sorted({*wanted, *got}) if wanted[name] != got[name])
+    what, of = next(name for name in sorted({*wanted, *got}) if wanted.get(name, 0) != got.get(name, 0))
+    expected, found = wanted.get((what, of), 0), got.get((what, of), 0)
     label = f"{what} {of}".strip()
     key = (claim.dataset, claim.audience, claim.epoch)
     command = closing_command(site, again=True)
     return Reason(
         ReasonCode.DISAGREES, site.site,
-        f"{site.site}: {_feed(site, key)}: {label}: the close says {wanted[what, of]}, here are {got[what, of]}",
+        f"{site.site}: {_feed(site, key)}: {label}: the close says {expected}, here are {found}",
         f"look at the day at {site.site} and close it again: {command}", site.site, command, str(_feed(site, key)), claim.epoch,
         ((claim.first, claim.last),), Known.DIFFERS, None, site.last_contact,
-        {"turno": closing.turno, "what": what, "of": of, "expected": wanted[what, of], "got": got[what, of]},
+        {"turno": closing.turno, "what": what, "of": of, "expected": expected, "got": found},
     )  # fmt: skip
 
 

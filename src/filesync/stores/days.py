@@ -85,7 +85,9 @@ class Days:
 
     def arrived(self, day: date) -> list[DayBatch]:
         """Every batch of the day that was decided here, of any origin, dataset and epoch, in the order in which they were."""
-        return [_batch(row) for row in self._db.select(QUERIES["day_arrived"], (day.isoformat(),))]
+        # By columns: thousands of sites send tens of thousands of batches a day, and rows one by one cost more than reading them.
+        found = self._db.select_table(QUERIES["day_arrived"], (day.isoformat(),)).to_pydict()
+        return [_batch(row) for row in zip(*found.values(), strict=True)]
 
     def replaced(self, names: Collection[str]) -> dict[str, list[str]]:
         """Those of these batches that later ones replace, with the names of those, whatever became of them."""

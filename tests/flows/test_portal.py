@@ -12,6 +12,7 @@ from test_daemon import Told, faked
 from filesync.contracts import Registry
 from filesync.day import portal
 from filesync.day.portal import PortalState
+from filesync.day.report import page
 from filesync.day.routine import GateClosedError
 from filesync.day.values import StepOutcome
 from filesync.demo.sales import cancelled
@@ -163,6 +164,8 @@ def test_a_sale_cancelled_the_next_day_reaches_the_portal_and_the_report_changes
     assert state(evening) is PortalState.STALE
     evening.close(sale["origem"])
     evening.turn()
+    (line,) = (line for line in page(evening["matriz"].context, DAY).steps if line.step == STEP)
+    assert line.outdated
     report = evening.export_portal()
     assert [batch.documents for batch in report.vendas.sealed] == [1]
     evening.turn()

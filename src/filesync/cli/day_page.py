@@ -161,6 +161,8 @@ def _step_text(line: StepLine, page: DayPage) -> str:
         text = _("done by {by}, {at}").format(by=line.done.by, at=wording.moment(line.done.at))
         if line.reasons:
             text += _("; since then its gate has closed: filesync gate {step} --date {day}").format(step=line.step, day=iso)  # fmt: skip
+        elif line.outdated:
+            text += _("; since then sales of the day have changed: filesync export-portal --date {day}").format(day=iso)  # fmt: skip
     elif owing:
         text = _("closed; the day is not complete ({sites})").format(sites=", ".join(list(owing)[:4]) + (" …" if len(owing) > 4 else ""))  # fmt: skip
     elif needs:

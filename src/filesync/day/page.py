@@ -133,7 +133,7 @@ class SiteLine:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step on the page. `by_hand`: only a person can say that it is done."""
+    """One step on the page. `by_hand`: only a person can say that it is done. `outdated`: it was done before sales of the day changed."""
 
     step: str
     by_hand: bool
@@ -141,6 +141,7 @@ class StepLine:
     done: DoneMark | None
     reasons: tuple[Reason, ...]
     overrides: tuple[Override, ...]
+    outdated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` says it."""
@@ -149,6 +150,7 @@ class StepLine:
             "step": self.step,
             "state": self.state.value,
             "done": None if done is None else {"by": done.by, "at": done.at, "detail": dict(done.detail)},
+            "outdated": self.outdated,
             "reasons": [reason.to_json() for reason in self.reasons],
             "overrides": [override.id for override in self.overrides],
         }

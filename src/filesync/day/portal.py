@@ -177,15 +177,18 @@ def portal_day(ctx: Context, day: date) -> PortalDay:
     if waiting:
         state = PortalState.WAITING
     elif mark is not None:
-        # A mark that a person made covers what it was made for: nobody knows more.
-        covers = mark.detail.get("through")
-        fresh = isinstance(covers, int) and _newest(ctx, day) > covers
-        state = PortalState.STALE if fresh else PortalState.DONE
+        state = PortalState.STALE if outdated(ctx, mark) else PortalState.DONE
     elif refused:
         state = PortalState.REFUSED
     else:
         state = PortalState.NOT_DONE
     return PortalDay(state, waiting, refused)
+
+
+def outdated(ctx: Context, mark: DoneMark) -> bool:
+    """Whether sales of the day came or changed since the step was done. Of a mark that a person made nobody knows what it covers."""
+    covers = mark.detail.get("through")
+    return isinstance(covers, int) and _newest(ctx, mark.day) > covers
 
 
 def audience_of(ctx: Context) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 from filesync.config import DayTime, Ending
-from filesync.day import gate, reconciling
+from filesync.day import gate, portal, reconciling
 from filesync.day.page import DayCell, DayPage, Money, SiteLine, SiteState, StepLine, StepState
 from filesync.day.standing import Ledger
 from filesync.day.values import Open, ReasonCode
@@ -134,11 +134,12 @@ def _step(ctx: Context, step: str, judged: Judged, now: datetime) -> StepLine:
     done = standing.done.get(step)
     by_hand = ctx.settings.steps[step].ends is Ending.HAND
     given = tuple(override for override in standing.overrides if override.step == step)
+    outdated = step == portal.STEP and done is not None and portal.outdated(ctx, done)
     if isinstance(decision, Open):
         state = StepState.OVERRIDDEN if decision.overrides else StepState.OPEN
-        return StepLine(step, by_hand, StepState.DONE if done else state, done, (), given)
+        return StepLine(step, by_hand, StepState.DONE if done else state, done, (), given, outdated)
     return StepLine(
-        step, by_hand, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given
+        step, by_hand, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given, outdated
     )
 
 

@@ -71,6 +71,9 @@ class KeysOnce:
         if not self._keys:
             return 0, []
         keys, lines = np.concatenate(self._keys), np.concatenate(self._lines)
+        first = np.sort(keys[:, 0])
+        if not (first[1:] == first[:-1]).any():
+            return 0, []
         order = np.lexsort((np.arange(len(keys)), keys[:, 1], keys[:, 0]))
         same = np.flatnonzero((keys[order[1:]] == keys[order[:-1]]).all(axis=1))
         return len(same), [(int(lines[order[at]]), int(lines[order[at + 1]])) for at in same[:3].tolist()]

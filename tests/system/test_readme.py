@@ -18,7 +18,14 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/tutorial.md", "docs/tutorial-retail.md", "docs/operations.md", "docs/cadastros.md")
+PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/tutorial-retail.md",
+    "docs/operations.md",
+    "docs/cadastros.md",
+    "docs/reports.md",
+)
 #: Commands of a checkout: what each is proven by instead of being run here.
 CHECKOUT = {
     "make demo": "a target of the Makefile; `filesync demo` has its own tests",

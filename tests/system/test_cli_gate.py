@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
-from typing import TYPE_CHECKING
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_shop import Shop, open_shop
+import shopdays
+from cli_shop import Shop, filesync, open_shop
 
+from filesync.cli.gates import say_closed
+from filesync.demo.sales import sales_of_day
 from filesync.protocol.envelope import decode
+from filesync.protocol.identity import Role
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from network import Network
 
 DATE = "2026-03-02"
 
@@ -81,6 +91,13 @@ def test_an_open_gate_names_its_evidence(closed: Shop) -> None:
     assert found["evidence"] in run.out
     assert re.fullmatch(r"importar_bdf\.2026-03-02\.[0-9a-f]{12}\.json", path.name)
     assert decode(path.read_bytes()).signed["step"] == "importar_bdf"
+    key = closed.root / "matriz.pub"
+    told = filesync("verify", path, "--key", key).out
+    assert "importar_bdf of 02/03/2026 opened at matriz: 1 site, 2 batches" in told
+    path.write_bytes(path.read_bytes().replace(b"caixa-01", b"caixa-02", 1))
+    assert "signature" in filesync("verify", path, "--key", key, code=1).out
+    renamed = path.rename(path.with_name(path.name.replace("importar_bdf", "importar_ca")))
+    filesync("verify", renamed, code=1)
 
 
 def test_steps_that_wait_for_steps(closed: Shop) -> None:
@@ -170,3 +187,74 @@ def test_many_sites_are_counted_unless_all_are_wanted(shop: Shop) -> None:
     assert "41 sites owe something" in run.out
     assert "… and 26 sites more" in run.out
     assert "posto-39" in shop.at_matriz("gate", "importar_bdf", "--date", DATE, "--all", code=1).out
+
+
+# ------------------------------------------------------------------------------------------------ docs/day.md
+
+PAGE = (Path(__file__).parents[2] / "docs" / "day.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n```\n(.*?)```\n", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_page_shows_what_is_said(network: Network) -> None:
+    shop = shopdays.open_shop(network)
+    shop.sell("caixa-01")
+    shop.close("caixa-01")
+    shop.turn()
+    shop.send(
+        "caixa-01",
+        sales_of_day("caixa-01", Role.CAIXA, date(2026, 3, 2), count=2, seed=9, first_number=80_000),
+        "late",
+    )
+    shop.turn()
+    network.turn("posto-centro", "matriz")
+    reasons = shop.decide("importar_bdf") or ()
+    lines = list(said(say_closed, "importar_bdf", date(2026, 3, 2), reasons, shop.clock()))
+    assert lines == block("a closed gate").splitlines()
+
+
+def test_the_page_shows_an_override(shop: Shop) -> None:
+    shop.at_matriz(
+        "override",
+        "importar_bdf",
+        "--date",
+        DATE,
+        "--reason",
+        "posto sem luz",
+        "--by",
+        "Ana",
+        "--confirmed-by",
+        "Rui",
+    )
+    run = shop.at_matriz("gate", "importar_bdf", "--date", DATE)
+    assert re.sub(r"[0-9a-f]{12}\.json", "….json", run.out) == block("an override")
+
+
+def said(say: Callable[..., None], *arguments: Any) -> list[str]:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        say(*arguments)
+    return out.getvalue().splitlines()
+
+
+def test_every_command_of_the_page_is_one(shop: Shop) -> None:
+    commands = set(re.findall(r"`filesync ([a-z-]+)", PAGE))
+    assert commands >= {"gate", "done", "override", "roster", "verify", "run"}
+    for command in commands:
+        assert "Usage" in shop.at_matriz(command, "--help").out
+
+
+def test_the_examples_of_the_page_are_understood(shop: Shop) -> None:
+    sites, settings = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    with (shop.matriz / "filesync.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[peers.posto-centro]\nrole = "posto"\n' + settings)
+    (shop.matriz / "sites.toml").write_text(sites, encoding="utf-8")
+    found = shop.at_matriz("roster", "--date", "2026-09-07", "--json").json
+    assert [(site["site"], site["due"], site["turnos"]) for site in found["sites"]] == [
+        ("caixa-01", False, 1),
+        ("posto-centro", True, 2),
+    ]
+    assert "conciliar is not done yet" in shop.at_matriz("gate", "malote", "--date", DATE, code=1).out

@@ -18,6 +18,7 @@ from filesync.cli.checks import Check
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import Json
+from filesync.day.evidence import EVIDENCE_BYTES_MAX, EvidenceName
 from filesync.errors import FilesyncError
 from filesync.protocol.identity import BatchName, FileKind, FileName, Format, parse_file_name
 
@@ -76,6 +77,9 @@ def _batches(files: list[Path]) -> Iterator[tuple[Path, list[str]]]:
 
 def _batch(folder: Path, names: list[str], key: PublicKey | None) -> Iterator[Check]:
     parsed = [parse_file_name(name) for name in names]
+    if parsed[0] is None and (evidence := EvidenceName.parse(names[0])) is not None:
+        yield from _evidence(folder / names[0], evidence, key)
+        return
     if parsed[0] is None:
         yield Check(names[0], "name", False, "expected the name of a batch's file, as filesync writes it")
         return
@@ -110,13 +114,38 @@ def _manifest_and_payload(folder: Path, name: BatchName, key: PublicKey | None) 
     yield from _payload(folder / manifest.payload_file, manifest)
 
 
-def _envelope(path: Path, key: PublicKey | None) -> Any:
+def _evidence(path: Path, name: EvidenceName, key: PublicKey | None) -> Iterator[Check]:
+    """A gate's opening: the digest in its name is that of its signed part, which says the same step and day."""
+    signed = yield from _envelope(path, key, EVIDENCE_BYTES_MAX)
+    if signed is None:
+        return
+    told = (signed.get("kind"), signed.get("step"), signed.get("day"))
+    if told != ("gate", name.step, name.day.isoformat()):
+        yield Check(
+            path.name,
+            "evidence",
+            False,
+            f"expected {name.step} of {name.day.isoformat()}, it is of {told[1]} of {told[2]}",
+        )
+        return
+    if (made := EvidenceName.of(name.step, name.day, signed)) != name:
+        yield Check(path.name, "name", False, f"expected {made}, by its content")
+        return
+    sites, overrides = signed.get("sites", []), signed.get("overrides", [])
+    batches = sum(len(site["batches"]) for site in sites)
+    by = f", only by override no. {', '.join(str(one['id']) for one in overrides)}" if overrides else ""
+    yield Check(
+        path.name, "evidence", True, f"{name.step} of {wording.day(name.day)} opened at {signed.get('site')}: {wording.plural(len(sites), 'site', 'sites')}, {wording.plural(batches, 'batch', 'batches')}{by}"
+    )  # fmt: skip
+
+
+def _envelope(path: Path, key: PublicKey | None, bytes_max: int = SIGNED_BYTES_MAX) -> Any:
     """The signed part of a manifest or receipt file, after the checks of its form and signature; None where it has none."""
     from filesync.protocol.envelope import decode
 
     try:
-        if (size := path.stat().st_size) > SIGNED_BYTES_MAX:
-            yield Check(path.name, "size", False, f"expected at most {SIGNED_BYTES_MAX} bytes, got {size}")
+        if (size := path.stat().st_size) > bytes_max:
+            yield Check(path.name, "size", False, f"expected at most {bytes_max} bytes, got {size}")
             return None
         envelope = decode(path.read_bytes())
     except OSError as err:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filesync.config.roster import load_roster
 from filesync.config.steps import Ending
 from filesync.day import gate
+from filesync.day.evidence import EvidenceName
 from filesync.day.standing import Ledger
 from filesync.day.values import (
     Closed,
@@ -35,7 +36,7 @@ from filesync.day.values import (
 )
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.station import Station
-from filesync.protocol.envelope import canonical, encode, sha256_hex
+from filesync.protocol.envelope import encode, sha256_hex
 from filesync.protocol.identity import Role
 from filesync.stores.day_values import DaySeen
 from filesync.writers import durable
@@ -98,7 +99,7 @@ def open_gate(ctx: Context, step: str, day: date) -> Path:
 
 def evidence_name(step: str, day: date, signed: Mapping[str, Any]) -> str:
     """The name of an evidence file: the digest is of the part that is signed."""
-    return f"{step}.{day.isoformat()}.{sha256_hex(canonical(signed))[:12]}.json"
+    return str(EvidenceName.of(step, day, signed))
 
 
 def _decide(ctx: Context, step: str, judged: Judged) -> Decision:

@@ -6,11 +6,14 @@ the program catches; both stations are thrown away and opened again, and turn un
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from network import Network, rows, sales, table
 
+from filesync.errors import ConfigError
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.stores.sqlite import SqliteStore
@@ -135,6 +138,130 @@ def test_cut_anywhere_the_next_turns_finish_the_job(network: Network, power: Pow
         _check(net, message)
         net.close()
     assert cuts > last
+
+
+# --------------------------------------------------------------------------------------------- voids and resends
+
+FEED = "vendas.caixa-01.matriz"
+
+
+def _three(network: Network) -> None:
+    """A till with three batches that have not left yet."""
+    _template(network)
+    day = sales(count=6)
+    for n in range(3):
+        network["caixa-01"].seal("vendas", table(day[2 * n : 2 * n + 2]))
+    network.close()
+
+
+def _second_is_lost(network: Network) -> None:
+    """The second of them was lost on the way, and the third waits for it."""
+    _three(network)
+    network.turn("caixa-01")
+    for path in network.inbox("matriz", "caixa-01"):
+        if ".0000000002." in path.name:
+            path.unlink()
+    network.turn("matriz")
+    network.close()
+
+
+def _matriz_is_restored(network: Network) -> None:
+    """All of them were answered; then the matriz' database came back from a backup of before the second, and it has heard what is missing."""
+    _template(network)
+    day = sales(count=6)
+    network["caixa-01"].seal("vendas", table(day[:2]))
+    network.until_quiet("caixa-01", "matriz")
+    network.close()
+    shutil.copy(network.root / "matriz" / "filesync.db", network.root / "backup.db")
+    for n in (1, 2):
+        network["caixa-01"].seal("vendas", table(day[2 * n : 2 * n + 2]))
+    network.until_quiet("caixa-01", "matriz")
+    network.close()
+    for path in (network.root / "matriz").glob("filesync.db*"):
+        path.unlink()
+    shutil.copy(network.root / "backup.db", network.root / "matriz" / "filesync.db")
+    network.clock.advance(minutes=16)
+    network.turn("caixa-01", "matriz")
+    network.clock.advance(minutes=11)
+    network.close()
+
+
+def _given_up(net: Network, site: str) -> None:
+    """A person gives the command, and again after the cut; had it been done, or the batch applied, it says so and changes nothing."""
+    with suppress(ConfigError):
+        net[site].void(FEED, [2], reason="perdido", by="Ana")
+
+
+def _void_story(net: Network) -> None:
+    _given_up(net, "caixa-01")
+    net.turn("caixa-01", "matriz", "caixa-01", "matriz", "caixa-01")
+
+
+def _override_story(net: Network) -> None:
+    _given_up(net, "matriz")
+    net.turn("matriz", "caixa-01", "matriz", "caixa-01", "matriz", "caixa-01")
+
+
+def _resend_story(net: Network) -> None:
+    net.turn("matriz", "caixa-01", "matriz", "caixa-01")
+
+
+def _check_all_there(net: Network, message: str, voided: bool) -> None:
+    """Every sale once; both sites tell the same of the second number; nothing lies about."""
+    held = rows(net["matriz"])
+    assert held == sorted(sales(count=6), key=lambda sale: str(sale["venda_id"])), message
+    given_up = [void.seq for void in net["matriz"].context.store.holes.voids()]
+    assert given_up == ([2] if voided else []), message
+    numbers = set()
+    for site, peer in (("caixa-01", "matriz"), ("matriz", "caixa-01")):
+        status = net[site].status()
+        assert (status.outbox, status.inbox, status.quarantine, status.holes) == ((), (), (), ()), message
+        feed = next(feed for feed in status.feeds if feed.feed == FEED)
+        assert feed.sealed == feed.settled == feed.applied_through, message
+        numbers.add(feed.sealed)
+        assert net.inbox(site, peer) == net.outbox(site, peer) == [], message
+        for top in ("inbox", "outbox", "archive"):
+            assert list((net.root / site / top / ".partial").glob("*")) == [], message
+    assert numbers == {4 if voided else 3}, message
+
+
+@pytest.mark.parametrize(
+    ("template", "story", "site"),
+    [
+        (_three, _void_story, "caixa-01"),
+        (_second_is_lost, _override_story, "matriz"),
+        (_matriz_is_restored, _resend_story, None),
+    ],
+    ids=["void", "override", "resend"],
+)
+def test_cut_anywhere_a_void_or_a_resend_is_finished(
+    network: Network, power: Power, tmp_path: Path, template: Callable[[Network], None], story: Callable[[Network], None], site: str | None
+) -> None:  # fmt: skip
+    template(network)
+    whole = network.copy_of(tmp_path / "whole")
+    power.steps = 0
+    story(whole)
+    last = power.steps
+    whole.until_quiet("caixa-01", "matriz")
+    _check_all_there(whole, "not cut", voided=site is not None)
+    whole.close()
+    assert last > 20
+    for number, after in _cuts(last):
+        message = f"cut {'after' if after else 'before'} step {number} of {last}"
+        net = network.copy_of(tmp_path / f"cut-{number}-{after}")
+        power.steps, power.cut_at, power.after = 0, number, after
+        with suppress(PowerCutError):
+            story(net)
+        power.cut_at = None
+        net.close()
+        if site is not None:
+            _given_up(net, site)
+        net.until_quiet("caixa-01", "matriz")
+        net.clock.advance(minutes=27)  # and whatever was lost with the cut is asked for again
+        net.until_quiet("matriz", "caixa-01")
+        _check_all_there(net, message, voided=site is not None)
+        net.close()
+        shutil.rmtree(net.root)
 
 
 def _die_after(_: object) -> None:

@@ -55,7 +55,8 @@ def test_rows_keep_their_contract_and_no_key_stands_twice(dataset: str) -> None:
     table, problems, _ = contract.from_documents(rows)
     assert not problems
     assert contract.validate(table).ok
-    assert contract.duplicates(table) is None or not any(contract.duplicates(table).to_pylist())
+    repeated = contract.duplicates(table)
+    assert repeated is None or not any(repeated.to_pylist())
 
 
 def test_planted_differences_are_told_and_are_the_only_ones() -> None:
@@ -64,8 +65,8 @@ def test_planted_differences_are_told_and_are_the_only_ones() -> None:
     assert Counter(item.kind for item in billing.planted) == {
         Difference.VALUE: 3, Difference.MISSING: 2, Difference.EXTRA: 2, Difference.QUANTITY: 1, Difference.NO_CODE: 1,
     }  # fmt: skip
-    sold, got = postings(documents), billed(billing.bdf)
-    got.pop(None)
+    sold = postings(documents)
+    got = {code: value for code, value in billed(billing.bdf).items() if code is not None}
     different = {code for code in {*sold, *got} if sold.get(code) != got.get(code)}
     told = {item.codigo_rastreio for item in billing.planted if item.kind is not Difference.QUANTITY}
     assert different == told

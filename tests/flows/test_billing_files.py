@@ -11,7 +11,7 @@ import pytest
 from network import DAY, Network, rows
 from shopdays import MORNING_AFTER, Shop, open_shop
 
-from filesync.day import filing, preflight
+from filesync.day import filing, preflight, waiting
 from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
 from filesync.day.filing import Asked, FilingReport, FilingState, WrongFileError
 from filesync.day.routine import run_due
@@ -333,8 +333,10 @@ def test_a_half_written_file_is_left_alone_until_it_is_quiet(shop: Shop, complet
     path.write_bytes(content)
     due(shop)
     assert rows(shop["matriz"], "ca") == []
+    assert waiting.again_s(shop["matriz"]) == 2.0
     shop.clock.advance(seconds=5)
     due(shop)
+    assert waiting.again_s(shop["matriz"]) is None
     assert len(rows(shop["matriz"], "ca")) == len(billing_of_day(complete).ca)
     assert dropped(shop) == ["ca/ca-20260302.csv.part"]
 

@@ -27,6 +27,7 @@ from filesync.contracts import Registry
 from filesync.day import runners  # noqa: F401 -- the routine runs what the runners' modules bring
 from filesync.day.portal import confirm
 from filesync.day.routine import run_due
+from filesync.day.waiting import again_s
 from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
 from filesync.exchange.links import LinkTrouble, read_troubles, write_troubles
@@ -129,6 +130,7 @@ class Daemon:
         self._journal.turn(due, report, time.monotonic() - started)
         if self._day(report.imported.settled):
             report.look_again(AFTER_STEP_S)
+        report.look_again(again_s(self._station))
         return _outcome(report)
 
     def _day(self, settled: Sequence[str]) -> bool:

@@ -10,7 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filesync.day.filing import STEPS
+from filesync.day.waiting import ASKED
 from filesync.exchange.road import lying_there, place_of
+from filesync.protocol.identity import Role
 from filesync.sources.completeness import DONE, TEMPORARY
 from filesync.timetable import is_open
 from filesync.watchers import Watcher
@@ -61,6 +64,10 @@ def places(ctx: Context) -> list[Place]:
     for dataset, source in ctx.settings.sources.items():
         if source.path is not None:
             found.append(_drop(root, dataset, source))
+    if ctx.settings.role is Role.MATRIZ:
+        # Billing files. The folder above them, for theirs may be made with the first file.
+        patterns = tuple(f"**/drop/{dataset}/**" for dataset in STEPS)
+        found.append(Place("drop/", ctx.folders.drop, patterns, (*_WRITTEN, f"**/*{ASKED}")))
     return found
 
 

@@ -26,9 +26,10 @@ from filesync.day.values import StepOutcome, StepReport
 from filesync.errors import ConfigError, FilesyncError, RejectedError
 from filesync.exchange import quarantine
 from filesync.exchange.dropped import Dropped
+from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Problem
 from filesync.sources import SourceSettings
-from filesync.sources.completeness import is_temporary
+from filesync.sources.completeness import NotYet, is_temporary
 from filesync.sources.layout_choice import layouts
 from filesync.writers import durable
 from filesync.writers.payload import digest_file
@@ -151,7 +152,7 @@ def receive(station: Station, dataset: str, *, patient: bool = True) -> list[tup
         if (
             waiting.dataset != dataset
             or waiting.place is not None
-            or not _whole(ctx, dropped, waiting, patient)
+            or _look(ctx, dropped, waiting, patient=patient) is not None
         ):
             continue
         try:
@@ -171,6 +172,17 @@ def receive(station: Station, dataset: str, *, patient: bool = True) -> list[tup
             quarantine.resolve_note(ctx, ctx.me, _case(waiting))
     dropped.save({_label(ctx, waiting) for waiting in everything})
     return failed
+
+
+def again_s(station: Station) -> float | None:
+    """In how many seconds a dropped file that is not quiet yet may be looked at again; None where there is none."""
+    ctx = station.context
+    dropped = Dropped(ctx.folders.root / "run" / _SEEN, station.dropped.unsaid)
+    lying = files(ctx) if ctx.settings.role is Role.MATRIZ else []
+    looks = [_look(ctx, dropped, waiting, patient=True) for waiting in lying if waiting.place is None]
+    return min(
+        (look.again_s for look in looks if look is not None and look.again_s is not None), default=None
+    )
 
 
 def take_waiting(
@@ -211,14 +223,15 @@ def _case(waiting: Waiting) -> str:
     return f"{waiting.dataset}.{waiting.path.name}"
 
 
-def _whole(ctx: Context, dropped: Dropped, waiting: Waiting, patient: bool) -> bool:
+def _look(ctx: Context, dropped: Dropped, waiting: Waiting, *, patient: bool) -> NotYet | None:
+    """None for a file that is whole as far as can be told."""
     source = SourceSettings.from_toml(
         {"kind": "csv", "path": waiting.path.name}
     )  # for its rule of wholeness: none was said
     try:
-        return dropped.look(source, waiting.path, _label(ctx, waiting), ctx.clock(), patient=patient) is None
+        return dropped.look(source, waiting.path, _label(ctx, waiting), ctx.clock(), patient=patient)
     except FileNotFoundError:
-        return False
+        return NotYet(f"{waiting.path.name} was there a moment ago")
 
 
 def _label(ctx: Context, waiting: Waiting) -> str:

@@ -19,6 +19,7 @@ from filesync.cli import wording
 from filesync.cli.checks import Check
 from filesync.cli.language import _
 from filesync.day.bundle import Bundle
+from filesync.day.evidence import EvidenceName
 from filesync.errors import DamagedError
 from filesync.protocol.envelope import Envelope, decode, sha256_hex
 from filesync.protocol.identity import parse_file_name
@@ -159,6 +160,10 @@ def openings(zipped: Bundle, bad: set[str], papers: Papers) -> Iterator[Check]:
             continue
         count += 1
         yield from signed_by(name, envelope, papers.site, papers, signed)
+        said = EvidenceName.parse(Path(name).name)
+        step, of = str(envelope.signed.get("step")), str(envelope.signed.get("day"))
+        if said is None or (said.step, said.day.isoformat()) != (step, of) or said != EvidenceName.of(step, said.day, envelope.signed):  # fmt: skip
+            yield Check(name, "name", False, _("its content is that of another opening: {step} of {day}").format(step=step, day=of))  # fmt: skip
         for stem, digest in _relied(envelope.signed):
             held = papers.manifests.get(stem)
             if held is not None and held[0] != digest:

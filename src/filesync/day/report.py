@@ -71,7 +71,7 @@ def calendar(ctx: Context, first: date, last: date) -> list[DayCell]:
     """The days from `first` to `last` as colours. What holds for all of them is read once."""
     now, ledger = ctx.clock(), Ledger.read(ctx)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    stale = _stale(ctx, first, last)
+    stale = set(ctx.store.reconciling.stale_days(first, last))
     return [_cell(ctx, ledger.judge(day), now, stale) for day in days]
 
 
@@ -141,11 +141,6 @@ def _step(ctx: Context, step: str, judged: Judged, now: datetime) -> StepLine:
     return StepLine(
         step, by_hand, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given, outdated
     )
-
-
-def _stale(ctx: Context, first: date, last: date) -> set[date]:
-    store = ctx.store.reconciling
-    return {day for day in store.days(first, last) if (held := store.find(day)) is not None and held.changed}
 
 
 def _money(ctx: Context, day: date) -> Money:

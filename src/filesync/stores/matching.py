@@ -33,6 +33,8 @@ PASSES: Final = (
     ("attendance", How.ATTENDANCE),
     ("weak", How.WEAK),
 )
+#: What is reconciled.
+DATASETS: Final = ("vendas", "bdf", "ca")
 _SALES: Final = ("vendas", "vendas_pagamentos", "vendas_postagens")
 _OF_A_FILE: Final = ("reversed", "left", "over", "place")
 _OF_THE_DAY: Final = ("sold", "cancelled", "billed", "found", "alone")
@@ -114,3 +116,13 @@ def count_rows(db: Database, dataset: str, day: str) -> tuple[int, int]:
         return 0, 0
     count, newest = db.select(STEPS[f"count_{dataset}"], (day,))[0]
     return count, newest
+
+
+def count_days(db: Database, dataset: str, first: str, last: str) -> dict[str, tuple[int, int]]:
+    """The same of every day between two, in one go through the rows."""
+    if not has_tables(db, (dataset,)):
+        return {}
+    return {
+        day: (count, newest)
+        for day, count, newest in db.select(STEPS[f"count_days_{dataset}"], (first, last))
+    }

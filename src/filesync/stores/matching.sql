@@ -91,6 +91,18 @@ WITH RECURSIVE o (origem) AS (
     SELECT min(origem) FROM ca UNION ALL SELECT (SELECT min(b.origem) FROM ca b WHERE b.origem > o.origem) FROM o WHERE o.origem IS NOT NULL)
 SELECT count(*), coalesce(max(b.fs_batch), 0) FROM o CROSS JOIN ca b ON b.origem = o.origem AND b.data = ?1;
 
+-- name: count_days_vendas
+-- The same of every day between two.
+SELECT data_movimento, count(*), max(fs_batch) FROM vendas WHERE data_movimento BETWEEN ?1 AND ?2 GROUP BY data_movimento;
+
+-- name: count_days_bdf
+-- The same of the BDF.
+SELECT data, count(*), max(fs_batch) FROM bdf WHERE data BETWEEN ?1 AND ?2 GROUP BY data;
+
+-- name: count_days_ca
+-- The same of the C.A.
+SELECT data, count(*), max(fs_batch) FROM ca WHERE data BETWEEN ?1 AND ?2 GROUP BY data;
+
 -- name: take_bdf
 -- Numbers are compared as numbers: a file may write sub-caixa 03 where the sale says 3.
 WITH RECURSIVE o (origem) AS (

@@ -22,13 +22,9 @@ DELETE FROM fs_reconciliation WHERE day = ?1;
 -- What it saw. At the commit of this row the day is reconciled.
 INSERT INTO fs_reconciliation (day, made_at, batch_id, sales, bdf_rows, ca_rows, unbilled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
--- name: reconciliation
--- What a day's reconciliation saw.
-SELECT made_at, batch_id, sales, bdf_rows, ca_rows, unbilled FROM fs_reconciliation WHERE day = ?1;
-
--- name: reconciled_days
--- The days between two that were reconciled.
-SELECT day FROM fs_reconciliation WHERE day BETWEEN ?1 AND ?2 ORDER BY day;
+-- name: reconciliations
+-- What the reconciliations of the days between two saw.
+SELECT day, made_at, batch_id, sales, bdf_rows, ca_rows, unbilled FROM fs_reconciliation WHERE day BETWEEN ?1 AND ?2 ORDER BY day;
 
 -- name: reconciliation_newer
 -- Whether anything of these kinds was applied since: without it nothing can have changed.

@@ -11,11 +11,13 @@ What is not here: how sales and files are matched (matching.py), and which day m
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from filesync.stores.database import QUERIES
-from filesync.stores.matching import Matching, count_rows, has_tables
+from filesync.stores.matching import DATASETS, Matching, count_days, count_rows, has_tables
 from filesync.stores.reconciled import (
     Colour,
     Difference,
@@ -30,11 +32,13 @@ from filesync.stores.reconciled import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
 
     from filesync.stores.database import Database
 
+#: Rows of a dataset on a day: how many, and the newest batch that brought one.
+Counted = Callable[[str, date], tuple[int, int]]
 #: Lines read at a time.
 PAGE_LINES: Final = 8_192
 
@@ -94,19 +98,41 @@ class Reconciling:
     def _count(self, dataset: str, day: date) -> tuple[int, int]:
         return count_rows(self._db, dataset, day.isoformat())
 
-    def _changed(self, held: Reconciliation) -> tuple[str, ...]:
+    def _newer(self, batch_id: int) -> bool:
+        """Whether anything that is reconciled was applied after this batch."""
+        return bool(self._db.select(QUERIES["reconciliation_newer"], (batch_id,))[0][0])
+
+    def _held(self, first: date, last: date) -> list[Reconciliation]:
+        """What the reconciliations of the days between two saw, in the order of the days; not whether they hold."""
+        return [
+            Reconciliation(
+                date.fromisoformat(day),
+                made_at,
+                batch_id,
+                sales,
+                bdf_rows,
+                ca_rows,
+                tuple(json.loads(unbilled)),
+            )
+            for day, made_at, batch_id, sales, bdf_rows, ca_rows, unbilled in self._db.select(
+                QUERIES["reconciliations"], (first.isoformat(), last.isoformat())
+            )
+        ]
+
+    def _changed(self, held: Reconciliation, count: Counted) -> tuple[str, ...]:
         """Which inputs are no longer what was seen: a row is newer than the reconciliation, or one that it saw is gone.
 
         Rows change only by batches, and a batch's id is higher than all before it: an equal number of rows, none newer, are the same rows.
+        `count`: how many rows a dataset has of a day, and the newest batch that brought one.
         """
-        if not self._db.select(QUERIES["reconciliation_newer"], (held.batch_id,))[0][0]:
+        if not self._newer(held.batch_id):
             return ()
         changed = []
         for dataset, seen in (("vendas", held.sales), ("bdf", held.bdf_rows), ("ca", held.ca_rows)):
             if dataset != "vendas" and not self._imported(Kind(dataset), held.day):
                 continue  # it was not, either: nothing takes an import back
-            count, newest = self._count(dataset, held.day)
-            if count != seen or newest > held.batch_id:
+            number, newest = count(dataset, held.day)
+            if number != seen or newest > held.batch_id:
                 changed.append(dataset)
         return tuple(changed)
 
@@ -115,24 +141,33 @@ class Reconciling:
     def find(self, day: date) -> Reconciliation | None:
         """The day's reconciliation, with what changed since; None where there is none."""
         with self._db.snapshot():
-            found = self._db.select(QUERIES["reconciliation"], (day.isoformat(),))
-            if not found:
-                return None
-            *seen, unbilled = found[0]
-            held = Reconciliation(day, *seen, tuple(json.loads(unbilled)))
-            changed = self._changed(held)
-        return Reconciliation(day, *seen, held.unbilled, changed)
+            for held in self._held(day, day):
+                return replace(held, changed=self._changed(held, self._count))
+        return None
 
     def days(self, first: date, last: date) -> dict[date, dict[Colour, int]]:
         """How many lines of each colour the reconciled days between two have; a day without any has none. Says nothing of staleness."""
         span = (first.isoformat(), last.isoformat())
         with self._db.snapshot():
-            found: dict[date, dict[Colour, int]] = {
-                date.fromisoformat(day): {} for (day,) in self._db.select(QUERIES["reconciled_days"], span)
-            }
+            found: dict[date, dict[Colour, int]] = {held.day: {} for held in self._held(first, last)}
             for day, colour, lines in self._db.select(QUERIES["reconciled_colours"], span):
                 found[date.fromisoformat(day)][Colour(colour)] = lines
         return found
+
+    def stale_days(self, first: date, last: date) -> dict[date, tuple[str, ...]]:
+        """The reconciled days between two that no longer hold, and which inputs changed. The rows are gone through once, however many days."""
+        with self._db.snapshot():
+            held = self._held(first, last)
+            if not held or not self._newer(min(one.batch_id for one in held)):
+                return {}
+            span = (held[0].day.isoformat(), held[-1].day.isoformat())
+            counts = {dataset: count_days(self._db, dataset, *span) for dataset in DATASETS}
+
+            def counted(dataset: str, day: date) -> tuple[int, int]:
+                return counts[dataset].get(day.isoformat(), (0, 0))
+
+            stale = {one.day: self._changed(one, counted) for one in held}
+        return {day: changed for day, changed in stale.items() if changed}
 
     def totals(self, day: date) -> list[Total]:
         """The day's lines added up by every dimension."""

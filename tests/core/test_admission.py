@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from protocol_samples import manifest
 
 from filesync.protocol.admission import (
@@ -17,11 +18,13 @@ from filesync.protocol.admission import (
     Wait,
     WaitReason,
     admit,
+    admit_void,
 )
 from filesync.protocol.envelope import canonical, sha256_hex
 from filesync.protocol.identity import Mode
 from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import MISSING_MAX
+from filesync.protocol.void import Void
 
 DIGEST, HEAD, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
 
@@ -186,6 +189,122 @@ def test_a_group_s_member_is_a_recipient() -> None:
     assert _decide(replace(FIRST, recipients=("portal", "matriz"))) == Apply()
 
 
+# --- numbers that were given up
+
+
+def void(batch: Manifest, digest: str = DIGEST) -> Void:
+    return Void.of(batch, digest, reason="perdido", by="Ana", at=batch.sealed_at, software="filesync")
+
+
+def _decide_void(
+    given_up: Void, *, me: str = "matriz", sender: str = "caixa-01", standing: Standing | None = None, known: Known | None = None,
+    may_send: bool = True,
+) -> Decision:  # fmt: skip
+    return admit_void(given_up, me=me, sender=sender, standing=standing, known=known, may_send=may_send)
+
+
+@pytest.mark.parametrize("batch", [NEXT, manifest(8, OTHER), manifest(8, None), replace(NEXT, version=1)])
+def test_where_the_head_s_digest_is_not_known_any_previous_goes_on(batch: Manifest) -> None:
+    assert _decide(batch, standing=Standing(7, None)) == Apply()
+    assert _decide_void(void(batch), standing=Standing(7, None)) == Apply()
+
+
+@pytest.mark.parametrize("sha256", [None, DIGEST, OTHER])
+@pytest.mark.parametrize("contract_known", [True, False])
+@pytest.mark.parametrize("may_send", [True, False])
+def test_what_comes_under_a_number_that_was_given_up_is_refused(
+    sha256: str | None, contract_known: bool, may_send: bool
+) -> None:
+    for standing in (None, AT_7, Standing(8, sha256), Standing(20, OTHER)):
+        decision = _decide(
+            NEXT,
+            standing=standing,
+            known=Known(sha256, voided=True),
+            contract_known=contract_known,
+            may_send=may_send,
+        )
+        _refused(decision, "voided", NEXT, "still open", "given up")
+
+
+@pytest.mark.parametrize(
+    ("batch", "standing", "known", "expected"),
+    [
+        (FIRST, None, None, Apply()),
+        (NEXT, AT_7, None, Apply()),
+        (manifest(8, HEAD, mode=Mode.SNAPSHOT), AT_7, None, Apply()),
+        (NEXT, Standing(9, OTHER), Known(DIGEST), Replay()),
+        (NEXT, Standing(9, OTHER), Known(DIGEST, owed=True), Apply()),
+        (NEXT, Standing(9, OTHER), Known(DIGEST, voided=True), Replay()),
+        (NEXT, Standing(9, OTHER), Known(None, voided=True), Replay()),
+    ],
+)
+def test_a_void_stands_where_its_manifest_would(
+    batch: Manifest, standing: Standing | None, known: Known | None, expected: Decision
+) -> None:
+    assert _decide_void(void(batch), standing=standing, known=known) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "batch", "changes"),
+    [
+        ("foreign", NEXT, {"sender": "caixa-02", "known": Known(OTHER)}),
+        ("not-for-us", NEXT, {"me": "portal", "known": Known(OTHER), "may_send": False}),
+        ("same-number-other-content", NEXT, {"known": Known(OTHER), "may_send": False}),
+        ("same-number-other-content", NEXT, {"known": Known(OTHER, voided=True)}),
+        ("not-allowed", NEXT, {"may_send": False, "standing": AT_7}),
+        ("broken-chain", manifest(8, OTHER), {"standing": AT_7}),
+        ("broken-chain", manifest(1, OTHER), {}),
+        ("before-opening", NEXT, {"standing": Standing(9, OTHER)}),
+    ],
+)
+def test_a_void_is_refused_as_its_manifest_would_be(
+    code: str, batch: Manifest, changes: dict[str, object]
+) -> None:
+    decision = _decide_void(void(batch), **changes)  # type: ignore[arg-type]
+    assert isinstance(decision, Refuse)
+    assert decision.problem.code == code
+
+
+@pytest.mark.parametrize("batch", [NEXT, SNAPSHOT, replace(SNAPSHOT, id=NEXT.id)])
+def test_a_void_waits_for_what_is_before_it_and_never_opens_a_feed_in_its_middle(batch: Manifest) -> None:
+    for standing in (None, Standing(5, HEAD)):
+        decision = _decide_void(void(batch), standing=standing)
+        assert isinstance(decision, Wait)
+        assert decision.reason is WaitReason.HOLE
+
+
+digests = st.sampled_from([None, DIGEST, HEAD, OTHER])
+
+
+@given(
+    seq=st.integers(1, 12),
+    previous=digests,
+    mode=st.sampled_from(Mode),
+    standing=st.none() | st.builds(Standing, st.integers(1, 12), digests),
+    known=st.none() | st.builds(Known, digests, st.booleans(), st.booleans()),
+    sender=st.sampled_from(["caixa-01", "caixa-02"]),
+    flags=st.tuples(st.booleans(), st.booleans()),
+)
+def test_admission_is_total_and_a_void_is_never_kinder_than_a_batch(
+    seq: int, previous: str | None, mode: Mode, standing: Standing | None, known: Known | None, sender: str, flags: tuple[bool, bool]
+) -> None:  # fmt: skip
+    """Whatever is known, there is a decision; what lets a void in of an undecided number would let in a manifest of its contract too."""
+    batch = manifest(seq, previous, mode=mode)
+    may_send, contract_known = flags
+    one = _decide(
+        batch, sender=sender, standing=standing, known=known, may_send=may_send, contract_known=contract_known
+    )
+    other = _decide_void(void(batch), sender=sender, standing=standing, known=known, may_send=may_send)
+    for decision in (one, other):
+        assert isinstance(decision, (Apply, Replay, Wait, Refuse))
+    if known is not None:
+        assert not isinstance(one, Apply), "a decided number is never decided again"
+    if known is None and isinstance(other, Apply) and contract_known:
+        assert one == Apply()
+    if sender != "caixa-01":
+        assert isinstance(other, Refuse), "nobody gives up another's number"
+
+
 # --- the whole, against an honest ledger in memory
 
 
@@ -194,19 +313,20 @@ class Ledger:
 
     def __init__(self) -> None:
         self.decided: dict[int, str] = {}
+        self.voided: dict[int, str | None] = {}
         self.head: Standing | None = None
         self.applied: list[Manifest] = []
 
     def offer(self, batch: Manifest) -> Decision:
         digest = digest_of(batch)
-        decided = self.decided.get(batch.id.seq)
+        decided = self._known(batch.id.seq)
         decision = admit(
             batch,
             digest,
             me="matriz",
             sender="caixa-01",
             standing=self.head,
-            known=Known(decided) if decided is not None else None,
+            known=decided,
             contract_known=True,
             may_send=True,
         )
@@ -214,7 +334,34 @@ class Ledger:
             self.applied.append(batch)
             self.decided[batch.id.seq] = digest
             self.head = Standing(batch.id.seq, digest)
+            self._step()
         return decision
+
+    def take(self, given_up: Void) -> Decision:
+        """The origin's void."""
+        decision = admit_void(
+            given_up, me="matriz", sender="caixa-01", standing=self.head, known=self._known(given_up.id.seq), may_send=True
+        )  # fmt: skip
+        if isinstance(decision, Apply):
+            self.voided[given_up.id.seq] = given_up.manifest_sha256
+            self.head = Standing(given_up.id.seq, given_up.manifest_sha256)
+            self._step()
+        return decision
+
+    def override(self, seq: int) -> None:
+        """A person's word, of a number that nothing is known of."""
+        if self._known(seq) is None and seq > (self.head.seq if self.head else 0):
+            self.voided[seq] = None
+            self._step()
+
+    def _known(self, seq: int) -> Known | None:
+        if seq in self.decided:
+            return Known(self.decided[seq])
+        return Known(self.voided[seq], voided=True) if seq in self.voided else None
+
+    def _step(self) -> None:
+        while (seq := self.head.seq + 1 if self.head else 1) in self.voided:
+            self.head = Standing(seq, self.voided[seq])
 
 
 def digest_of(batch: Manifest) -> str:
@@ -295,3 +442,87 @@ def test_of_two_claims_to_a_number_at_most_one_is_ever_applied(data: st.DataObje
     assert numbers == list(range(1, len(numbers) + 1))
     chain = [None, *map(digest_of, ledger.applied)]
     assert [batch.previous for batch in ledger.applied] == chain[:-1]
+
+
+@given(st.data())
+def test_with_voids_every_number_is_applied_or_given_up_and_never_both(data: st.DataObject) -> None:
+    """Batches, their origin's voids and a person's overrides, in any order, with copies: the feed never stands still, nothing is applied twice."""
+    length = data.draw(st.integers(1, 12))
+    batches = FEED_OF_12[:length]
+    dead = data.draw(st.sets(st.integers(1, length)))
+    voids = [void(batch, digest_of(batch)) for batch in batches if batch.id.seq in dead]
+    overridden = data.draw(st.sets(st.integers(1, length)))
+    ledger = Ledger()
+    moves = [("offer", b) for b in batches if b.id.seq not in dead or data.draw(st.booleans())]
+    moves += [("take", v) for v in voids]
+    moves += [("override", seq) for seq in overridden]
+    for _ in range(length + 1):
+        for kind, what in data.draw(st.permutations(moves)):
+            if kind == "override":
+                ledger.override(what)
+                continue
+            decision = ledger.offer(what) if kind == "offer" else ledger.take(what)
+            if kind == "offer" and what.id.seq in ledger.voided:
+                assert isinstance(decision, Refuse)
+                assert decision.problem.code == "voided"
+            assert not (set(ledger.decided) & set(ledger.voided))
+            applied = [b.id.seq for b in ledger.applied]
+            assert applied == sorted(set(applied)), "once each, in order"
+    assert ledger.head is not None
+    assert ledger.head.seq == length
+    assert set(ledger.decided) | set(ledger.voided) == set(range(1, length + 1))
+
+
+class Receiver(RuleBasedStateMachine):
+    """A receiver under whatever comes, in whatever order: copies, forks, voids by the origin, by others, and by a person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.heads = 0
+
+    @rule(number=st.integers(0, 11))
+    def a_batch_comes(self, number: int) -> None:
+        batch = FEED_OF_12[number]
+        before = self.ledger.decided.get(batch.id.seq)
+        decision = self.ledger.offer(batch)
+        assert before is None or decision == Replay()
+
+    @rule(number=st.integers(0, 11))
+    def a_fork_comes(self, number: int) -> None:
+        batch = replace(FEED_OF_12[number], payload_sha256="e" * 64)
+        if batch.id.seq in self.ledger.decided and self.ledger.decided[batch.id.seq] != digest_of(batch):
+            assert isinstance(self.ledger.offer(batch), Refuse)
+
+    @rule(number=st.integers(0, 11))
+    def its_origin_gives_it_up(self, number: int) -> None:
+        batch = FEED_OF_12[number]
+        applied = batch.id.seq in self.ledger.decided
+        decision = self.ledger.take(void(batch, digest_of(batch)))
+        assert not (applied and decision != Replay()), "what was applied is never taken back"
+
+    @rule(number=st.integers(0, 11))
+    def somebody_else_gives_it_up(self, number: int) -> None:
+        given_up = void(FEED_OF_12[number], digest_of(FEED_OF_12[number]))
+        decision = _decide_void(given_up, sender="caixa-02", standing=self.ledger.head)
+        assert isinstance(decision, Refuse)
+
+    @rule(seq=st.integers(1, 12))
+    def a_person_overrides(self, seq: int) -> None:
+        self.ledger.override(seq)
+
+    @invariant()
+    def each_number_has_one_end(self) -> None:
+        assert not (set(self.ledger.decided) & set(self.ledger.voided))
+        numbers = [batch.id.seq for batch in self.ledger.applied]
+        assert numbers == sorted(set(numbers))
+
+    @invariant()
+    def the_head_only_moves_on_and_nothing_below_it_is_open(self) -> None:
+        head = self.ledger.head.seq if self.ledger.head else 0
+        assert head >= self.heads
+        self.heads = head
+        assert set(range(1, head + 1)) <= set(self.ledger.decided) | set(self.ledger.voided)
+
+
+TestReceiver = Receiver.TestCase

@@ -16,8 +16,11 @@ from filesync.protocol.heartbeat import (
     CONTRACTS_MAX,
     FEEDS_MAX,
     HEARTBEAT_BYTES_MAX,
+    WANTED_MAX,
+    WANTED_NUMBERS_MAX,
     FeedMark,
     Heartbeat,
+    Wanted,
 )
 from filesync.protocol.identity import (
     SEQ_MAX,
@@ -32,7 +35,7 @@ from filesync.protocol.signing import SigningKey
 HEARTBEAT = Heartbeat(
     site="caixa-01", recipient="matriz", role=Role.CAIXA, epoch="k3v7q2ma", counter=17, clock="2025-03-14T18:05:00-03:00",
     software="filesync 0.1.0", free_bytes=12_000_000_000, feeds=(FeedMark("vendas", "matriz", 15, 12), FeedMark("fechamento", "matriz", 3, None)),
-    contracts=("vendas.v1", "fechamento.v1"),
+    contracts=("vendas.v1", "fechamento.v1"), wanted=(Wanted("produtos", "caixas", "q7d2x9aa", (4, 5, 9)),),
 )  # fmt: skip
 SIGNED = HEARTBEAT.to_signed()
 
@@ -50,6 +53,16 @@ heartbeats = st.builds(
     free_bytes=st.none() | st.integers(0, INT_MAX),
     feeds=st.lists(st.builds(FeedMark, ids, ids, seqs, st.none() | seqs), max_size=4).map(tuple),
     contracts=st.lists(st.sampled_from(["vendas.v1", "produtos.v12"]), max_size=3).map(tuple),
+    wanted=st.lists(
+        st.builds(
+            Wanted,
+            ids,
+            ids,
+            st.just("q7d2x9aa"),
+            st.lists(seqs, min_size=1, max_size=4, unique=True).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -65,11 +78,14 @@ def test_a_full_one_is_still_small() -> None:
         HEARTBEAT,
         feeds=(FeedMark("x" * 24, "y" * 24, SEQ_MAX, SEQ_MAX),) * (FEEDS_MAX + 1),
         contracts=("x" * 24 + ".v100000000",) * (CONTRACTS_MAX + 1),
+        wanted=(Wanted("x" * 24, "y" * 24, "z" * 8, tuple(range(SEQ_MAX - 99, SEQ_MAX + 1))),)
+        * (WANTED_MAX + 1),
         software="é" * 80,
         free_bytes=INT_MAX,
         counter=INT_MAX,
     )
     assert (len(full.feeds), len(full.contracts)) == (FEEDS_MAX, CONTRACTS_MAX)
+    assert (len(full.wanted), len(full.wanted[0].missing)) == (WANTED_MAX, WANTED_NUMBERS_MAX)
     data = encode(full.to_signed(), SigningKey.generate())
     assert len(data) < HEARTBEAT_BYTES_MAX
     assert Heartbeat.from_signed(decode(data).signed) == full
@@ -85,6 +101,7 @@ def test_news_are_all_but_what_always_changes() -> None:
         replace(HEARTBEAT, feeds=()),
         replace(HEARTBEAT, software="x"),
         replace(HEARTBEAT, contracts=()),
+        replace(HEARTBEAT, wanted=()),
     ):
         assert other.news() != HEARTBEAT.news()
 

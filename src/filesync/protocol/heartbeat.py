@@ -27,7 +27,7 @@ FEEDS_MAX: Final = 256
 CONTRACTS_MAX: Final = 256
 #: What is asked for at a time; what is missing beyond that is asked for when this has come.
 WANTED_MAX: Final = 32
-WANTED_NUMBERS_MAX: Final = 50
+WANTED_NUMBERS_MAX: Final = 40
 
 _MEMBERS: Final = frozenset(
     ("format", "site", "recipient", "role", "epoch", "counter", "clock", "software", "free_bytes", "feeds", "contracts", "wanted")

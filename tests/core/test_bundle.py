@@ -45,7 +45,7 @@ def faults(path: Path) -> dict[str, Wrong]:
 def rewritten(path: Path, change: dict[str, bytes | None]) -> Path:
     """The same zip with other files: made by somebody else's program."""
     with zipfile.ZipFile(path) as old:
-        held: dict[str, bytes | None] = {name: old.read(name) for name in old.namelist()} | change
+        held: dict[str, bytes | None] = {**{name: old.read(name) for name in old.namelist()}, **change}
     with zipfile.ZipFile(path, "w") as new:
         for name, data in held.items():
             if data is not None:
@@ -76,9 +76,8 @@ def test_a_large_file_is_taken_from_the_disk(tmp_path: Path) -> None:
 def test_any_program_can_unpack_it_and_the_sums_are_right(made: Path) -> None:
     with zipfile.ZipFile(made) as zipped:
         assert zipped.testzip() is None
-        sums = dict(
-            reversed(line.split("  ")) for line in zipped.read("SHA256SUMS").decode().splitlines()
-        )  # name → digest
+        lines = zipped.read("SHA256SUMS").decode().splitlines()
+        sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
         assert sums == {name: hashlib.sha256(zipped.read(name)).hexdigest() for name in FILES}
         index = json.loads(zipped.read("INDEX.json"))
     assert [file["name"] for file in index["files"]] == sorted([*FILES, "SHA256SUMS"])

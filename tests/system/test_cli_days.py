@@ -191,7 +191,12 @@ def test_marks_are_shown_in_colours_of_their_own_on_a_terminal(
     override(shop)
     styles: list[str] = []
     said = screen.say
-    monkeypatch.setattr(screen, "say", lambda text="", style="": (styles.append(style), said(text, style)))
+
+    def listen(text: str = "", style: str = "") -> None:
+        styles.append(style)
+        said(text, style)
+
+    monkeypatch.setattr(screen, "say", listen)
     shop.at_matriz("day", "--date", ISO)
     assert "bold white on red" in styles
 

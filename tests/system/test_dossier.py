@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from filesync.protocol.signing import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 Files = dict[str, bytes]
 
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Path]:
 def dossier(made: tuple[Shop, Path], tmp_path: Path) -> tuple[Shop, Path]:
     """The same, to be harmed."""
     shop, original = made
-    return shop, shutil.copy(original, tmp_path / "dia.zip")
+    return shop, Path(shutil.copy(original, tmp_path / "dia.zip"))
 
 
 def files_of(path: Path) -> Files:
@@ -138,7 +138,8 @@ def test_ssh_keygen_and_sha256sum_alone_can_check_it(made: tuple[Shop, Path], tm
     signers = tmp_path / "mine"
     signers.write_text(f"matriz {(shop.root / 'matriz.pub').read_text()}")
     for allowed in (signers, tmp_path / "allowed_signers"):
-        command = ["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "matriz", "-n", "filesync", "-s", tmp_path / "INDEX.json.sig"]  # fmt: skip
+        signature = str(tmp_path / "INDEX.json.sig")
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", "matriz", "-n", "filesync", "-s", signature]  # fmt: skip
         index = (tmp_path / "INDEX.json").read_bytes()
         assert subprocess.run(command, input=index, capture_output=True, check=False).returncode == 0
         assert subprocess.run(command, input=index + b" ", capture_output=True, check=False).returncode != 0
@@ -377,7 +378,7 @@ def test_a_disk_that_fails_leaves_the_old_one(
     made: tuple[Shop, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, path = made
-    target = shutil.copy(path, tmp_path / "d.zip")
+    target = Path(shutil.copy(path, tmp_path / "d.zip"))
 
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")

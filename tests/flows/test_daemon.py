@@ -21,7 +21,9 @@ from filesync.cli.daemon import Daemon
 from filesync.cli.journal import LogForm, open_log
 from filesync.day import routine
 from filesync.day.closing import CloseOrder, close
-from filesync.day.values import StepOutcome, StepReport
+from filesync.day.reconciling import summary
+from filesync.demo.billing import billing_of_day
+from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import sales_of_day
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.incoming import import_all
@@ -31,12 +33,14 @@ from filesync.exchange.station import LOCK_NAME, Station
 from filesync.protocol.identity import Role
 from filesync.scheduling import Bell
 from filesync.sources.completeness import Completeness, Sign
+from filesync.sources.layout_choice import shipped_layouts
 from filesync.transports.folder import FolderTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from filesync.day.values import StepReport
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport, Progress
 
@@ -455,20 +459,18 @@ def shop(network: Network) -> Network:
     return network
 
 
-def test_a_gate_opens_while_it_works_and_what_waited_for_it_runs_by_itself(
-    shop: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[tuple[str, str]] = []
-
-    def step(name: str, station: Station, day: date) -> StepReport:
-        opened = routine.open_gate(station.context, name, day)
-        routine.mark_done(station.context, name, day, by="filesync", opened=opened)
-        ran.append((name, day.isoformat()))
-        return StepReport(name, day, StepOutcome.RAN, f"{name} is done", evidence=opened.name)
-
-    for name in ("importar_bdf", "importar_ca", "conciliar"):
-        monkeypatch.setitem(routine.RUNNERS, name, partial(step, name))
-        monkeypatch.delitem(routine.WAITING, name, raising=False)
+def test_a_gate_opens_while_it_works_and_what_waited_for_it_runs_by_itself(shop: Network) -> None:
+    """BDF and C.A. lie there before the posto has closed: they are kept, and taken when it has; then the day is reconciled."""
+    layouts = {layout.name: layout for layout in shipped_layouts()}
+    sold = [
+        sale for site in ("caixa-01", "posto-centro") for sale in sales_of_day(site, Role.CAIXA, DAY, count=6)
+    ]
+    billing = billing_of_day(sold)
+    for dataset, layout in (("bdf", "exemplo-bdf-csv"), ("ca", "exemplo-ca-csv")):
+        folder = shop.root / "matriz" / "drop" / dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        content = billing_file(layouts[layout], DAY, billing.rows(dataset))
+        (folder / f"{DAY.isoformat()}.csv").write_bytes(content)
     closed_day(shop, "caixa-01")
     came: list[float] = []
 
@@ -478,6 +480,7 @@ def test_a_gate_opens_while_it_works_and_what_waited_for_it_runs_by_itself(
             assert told["applied"], "the caixa's day was there from the beginning"
             steps = {line["step"] for line in told["gate-opened"]}
             assert steps <= {"exportar_sara"}, "the posto has not closed; SARA waits for nobody"
+            assert rows(shop["matriz"], "bdf") == []
             closed_day(shop, "posto-centro")
 
     told = Told("matriz", shop.clock)
@@ -488,8 +491,13 @@ def test_a_gate_opens_while_it_works_and_what_waited_for_it_runs_by_itself(
     assert {line["day"] for line in opened.values()} == {day}
     evidence = shop.root / "matriz" / "evidence" / opened["receber_vendas_remotas"]["evidence"]
     assert json.loads(evidence.read_text(encoding="utf-8"))["signed"]["day"] == day
-    assert ran == [("importar_bdf", day), ("importar_ca", day), ("conciliar", day)], "in their order, once"
-    assert [line["step"] for line in told["step-ran"]] == [name for name, _ in ran]
+    assert [line["step"] for line in told["step-ran"]] == ["importar_bdf", "importar_ca", "conciliar"]
+    assert [line["event"] for line in told.lines if line["event"] in ("gate-opened", "step-ran")][
+        -1
+    ] == "step-ran"
+    held = summary(shop["matriz"].context, DAY)
+    assert held is not None
+    assert held.clean
     assert not told["mistake"]
     assert not told["step-failed"]
 

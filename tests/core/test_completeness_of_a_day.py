@@ -25,7 +25,8 @@ from day_samples import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filesync.day.completeness import judge, without
+from filesync.day.completeness import judge
+from filesync.day.content import without
 from filesync.day.values import Held, Known, Reason, ReasonCode, SiteDay
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict

@@ -17,18 +17,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from filesync.day import owing
+from filesync.day.content import added, agrees, content_of, without
 from filesync.day.roster import CLOSING
 from filesync.day.values import Known, SiteVerdict
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from filesync.day.content import Content
     from filesync.day.values import Closing, DayBatch, FeedClaim, Range, Reason, SiteDay, WaitingBatch
     from filesync.stores.hole_values import VoidRecord
 
 Key = tuple[str, str, str]  # dataset, audience, epoch
-Content = dict[tuple[str, str], int]  # ("batches", ""), ("rows", relation), ("total name", value)
 
 
 def judge(site: SiteDay) -> SiteVerdict:
@@ -206,11 +207,11 @@ class _Judgement:
         here = [batch for batch in self.moved if _within(batch, claim)]
         decided = {batch.seq for batch in here}
         lost = [void for void in self.site.voids if _covers(claim, void) and void.seq not in decided]
-        wanted = _content(claim.batches, claim.documents, claim.rows, claim.totals)
-        sealed = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here)
-        if not _agrees(claim, wanted, sealed) and not self._agrees_without(claim, wanted, here, lost):
+        wanted = content_of(claim.batches, claim.documents, claim.rows, claim.totals)
+        sealed = added((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here)
+        if not agrees(claim, wanted, sealed) and not self._agrees_without(claim, wanted, here, lost):
             standing = [b for b in here if self._stands(b)]
-            stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
+            stands = added((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in standing)
             if any(void.rows is None for void in lost) and claim.batches >= len(standing):
                 return  # what the number that was given up held, nobody knows: it is written down as such
             yield owing.disagrees(self.site, closing, claim, wanted, stands)
@@ -225,14 +226,14 @@ class _Judgement:
         self, claim: FeedClaim, wanted: Content, here: Sequence[DayBatch], lost: Sequence[VoidRecord]
     ) -> bool:
         """Whether the close is right without what was refused, or with what was given up before it came."""
-        stands = _sum((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here if self._stands(b))
-        told = _sum(
+        stands = added((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here if self._stands(b))
+        told = added(
             [
                 *((b.feed.dataset, b.claimed_rows, b.claimed_totals) for b in here),
                 *((claim.dataset, void.rows, void.totals) for void in lost if void.rows is not None),
             ]
         )
-        return _agrees(claim, wanted, stands) or _agrees(claim, wanted, told)
+        return agrees(claim, wanted, stands) or agrees(claim, wanted, told)
 
     def _short(self) -> tuple[Content, Content] | None:
         """A named batch whose stand-ins hold other rows than it did: what was replaced was replaced by something else."""
@@ -240,8 +241,8 @@ class _Judgement:
             stand_ins = [b for b in self.moved if self.stand_in.get(b.name) == batch.name]
             if not stand_ins or batch.verdict is Verdict.PARTIAL:
                 continue
-            wanted = _sum([(batch.feed.dataset, batch.claimed_rows, batch.claimed_totals)])
-            got = _sum(
+            wanted = added([(batch.feed.dataset, batch.claimed_rows, batch.claimed_totals)])
+            got = added(
                 (b.feed.dataset, b.claimed_rows, b.claimed_totals)
                 for b in stand_ins
                 if b.verdict is not Verdict.REJECTED
@@ -317,19 +318,6 @@ class _Judgement:
         }
 
 
-def without(numbers: Range, taken: set[int]) -> list[Range]:
-    """The ranges that are left of `numbers` without those taken. As short as what is taken is, however long the range."""
-    first, last = numbers
-    left: list[Range] = []
-    for seq in sorted(seq for seq in taken if first <= seq <= last):
-        if seq > first:
-            left.append((first, seq - 1))
-        first = seq + 1
-    if first <= last:
-        left.append((first, last))
-    return left
-
-
 def _key(claim: FeedClaim) -> Key:
     return claim.dataset, claim.audience, claim.epoch
 
@@ -346,41 +334,4 @@ def _covers(claim: FeedClaim, void: VoidRecord) -> bool:
     return (
         _key(claim) == (void.feed.dataset, void.feed.audience, void.epoch)
         and claim.first <= void.seq <= claim.last
-    )
-
-
-def _content(
-    batches: int, documents: int, rows: Mapping[str, int] | None, totals: Mapping[str, Any] | None
-) -> Content:
-    """Counts and sums, flat; what is 0 is left out, for a close need not mention it."""
-    flat: Content = {("batches", ""): batches, ("documents", ""): documents}
-    for relation, count in (rows or {}).items():
-        flat["rows", relation] = count
-    for name, total in (totals or {}).items():
-        if type(total) is int:
-            flat[f"total {name}", ""] = total
-        else:
-            for value, amount in total.items():
-                flat[f"total {name}", value] = amount
-    return {name: amount for name, amount in flat.items() if amount}
-
-
-def _sum(parts: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, Any] | None]]) -> Content:
-    sums: Content = {}
-    for dataset, rows, totals in parts:
-        for name, amount in _content(1, (rows or {}).get(dataset, 0), rows, totals).items():
-            sums[name] = sums.get(name, 0) + amount
-    return {name: amount for name, amount in sums.items() if amount}
-
-
-def _agrees(claim: FeedClaim, wanted: Content, got: Content) -> bool:
-    """Whether all that the close mentions is so. One that is silent about a relation or a total is not made a liar by that."""
-    if wanted == got:
-        return True
-    said = {("batches", ""), ("documents", ""), *(("rows", relation) for relation in claim.rows)}
-    totals = {f"total {name}" for name in claim.totals}
-    return all(
-        wanted.get(name, 0) == got.get(name, 0)
-        for name in {*wanted, *got}
-        if name in said or name[0] in totals
     )

@@ -1,9 +1,8 @@
-"""The day's routine: ask a gate, open it with evidence, mark steps, take the responsibility, run what is due.
+"""The day's routine: mark steps, take the responsibility, run what is due. Asking and opening a gate (opening.py) is offered here, too.
 
 Ordering rules:
-1. A step is asked for from the ledger as it is now; nothing that was decided before is believed (`decide`).
-2. The evidence file is on the disk before anything relies on the opening (`open_gate`, `mark_done`).
-3. A runner opens its gate itself, does its work in transactions of its own, and marks the step as done in the last of them. It must be
+1. The evidence file is on the disk before anything relies on the opening (`open_gate`, `mark_done`).
+2. A runner opens its gate itself, does its work in transactions of its own, and marks the step as done in the last of them. It must be
    harmless to run twice: after a crash, and whenever something of the day has changed, it is run again.
 
 What the routine remembers of a day (`DaySeen`) only saves judging it again while nothing changed: to lose it costs work, not truth.
@@ -22,13 +21,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filesync.config.roster import load_roster
 from filesync.config.steps import Ending
-from filesync.day import gate
-from filesync.day.evidence import EvidenceName
+from filesync.day.opening import (
+    BY_ITSELF,
+    GateClosedError,
+    decide,
+    decide_judged,
+    evidence_name,
+    judge,
+    known_step,
+    open_gate,
+    write_evidence,
+)
 from filesync.day.standing import Ledger
 from filesync.day.values import (
     Closed,
     DoneMark,
-    Open,
     Override,
     Reason,
     StepOutcome,
@@ -36,10 +43,9 @@ from filesync.day.values import (
 )
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.station import Station
-from filesync.protocol.envelope import encode, sha256_hex
+from filesync.protocol.envelope import sha256_hex
 from filesync.protocol.identity import Role
 from filesync.stores.day_values import DaySeen
-from filesync.writers import durable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,8 +53,12 @@ if TYPE_CHECKING:
 
     from filesync.config.steps import Step
     from filesync.day.standing import Judged
-    from filesync.day.values import Decision
     from filesync.exchange.context import Context
+
+__all__ = [
+    "BY_ITSELF", "RUNNERS", "WAITING", "GateClosedError", "Runner", "decide", "evidence_name", "judge", "mark_done", "open_gate", "override",
+    "revoke", "run_due", "unmark", "write_evidence",
+]  # fmt: skip
 
 Runner = Callable[[Station, date], StepReport]
 
@@ -57,84 +67,8 @@ RUNNERS: Final[dict[str, Runner]] = {}
 #: Step → the days for which its runner has something waiting that no ledger knows of (a file that was dropped).
 WAITING: Final[dict[str, Callable[[Station], Iterable[date]]]] = {}
 
-#: Who did what filesync did by itself.
-BY_ITSELF: Final = "filesync"
 #: Days that are looked at again and again until nothing is to come. An older one is looked at when something of it arrives.
 LOOK_BACK: Final = timedelta(days=62)
-
-
-class GateClosedError(FilesyncError):
-    """The step may not run. `reasons` say what is missing, where, and what to do."""
-
-    def __init__(self, step: str, day: date, reasons: Sequence[Reason]) -> None:
-        first = f": {reasons[0].message}" if reasons else ""
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        super().__init__("gate-closed", f"{step} of {day.isoformat()} may not run yet{first}{more}")
-        self.step = step
-        self.day = day
-        self.reasons = tuple(reasons)
-
-
-# ------------------------------------------------------------------------------------------------ asking and opening
-
-
-def judge(ctx: Context, day: date) -> Judged:
-    """The day of every site, judged, from the ledger as it is now. For many days: `Ledger.read(ctx)` once, then its `judge`."""
-    return Ledger.read(ctx).judge(day)
-
-
-def decide(ctx: Context, step: str, day: date) -> Open | Closed:
-    """Whether `step` may run for `day`, from the ledger as it is now. ConfigError `step-unknown`."""
-    _known(ctx, step)
-    return _decide(ctx, step, judge(ctx, day))
-
-
-def open_gate(ctx: Context, step: str, day: date) -> Path:
-    """The signed evidence file on which `step` may run; `GateClosedError` with the reasons otherwise. Idempotent: same standing, same file."""
-    decision = decide(ctx, step, day)
-    if isinstance(decision, Closed):
-        raise GateClosedError(step, day, decision.reasons)
-    return write_evidence(ctx, decision)
-
-
-def evidence_name(step: str, day: date, signed: Mapping[str, Any]) -> str:
-    """The name of an evidence file: the digest is of the part that is signed."""
-    return str(EvidenceName.of(step, day, signed))
-
-
-def _decide(ctx: Context, step: str, judged: Judged) -> Decision:
-    return gate.decide(
-        step, judged.standing, ctx.clock(), steps=ctx.settings.steps, here=ctx.me, verdicts=judged.verdicts
-    )
-
-
-def _known(ctx: Context, step: str) -> Step:
-    if step not in ctx.settings.steps:
-        raise ConfigError(
-            "step-unknown",
-            f"no step of the day is called {step!r}; there are: {', '.join(ctx.settings.steps)}",
-        )
-    return ctx.settings.steps[step]
-
-
-def write_evidence(ctx: Context, opened: Open) -> Path:
-    """The signed file of an opening that was just decided. The same opening writes nothing again."""
-    signed = opened.evidence.signed
-    path = ctx.folders.evidence / evidence_name(opened.step, opened.day, signed)
-    if not path.exists():  # its name is its content
-        durable.publish(ctx.folders.evidence, path.name, encode(signed, ctx.settings.key))
-        ctx.store.days.record_event(
-            opened.day,
-            ctx.now(),
-            "evidence",
-            BY_ITSELF,
-            {
-                "step": opened.step,
-                "file": path.name,
-                "overrides": [override.id for override in opened.overrides],
-            },
-        )
-    return path
 
 
 # ------------------------------------------------------------------------------------------------ what people say
@@ -154,7 +88,7 @@ def mark_done(
     A runner that has opened the gate hands in the evidence (`opened`): what it did rests on that, whatever came in the meantime. Joins
     an open transaction.
     """
-    if _known(ctx, step).ends is Ending.OPEN:
+    if known_step(ctx, step).ends is Ending.OPEN:
         raise ConfigError(
             "step-by-itself", f"{step} is done when its gate is open; nobody has to say so: filesync gate {step} --date {day.isoformat()}"
         )  # fmt: skip
@@ -167,7 +101,7 @@ def mark_done(
 
 def unmark(ctx: Context, step: str, day: date, *, by: str) -> None:
     """The step was not done after all. ConfigError `step-not-marked` where nobody said that it was."""
-    _known(ctx, step)
+    known_step(ctx, step)
     with ctx.store.transaction():
         if not ctx.store.days.unmark_done(step, day):
             raise ConfigError("step-not-marked", f"nobody said that {step} of {day.isoformat()} was done")
@@ -186,7 +120,7 @@ def override(
     hours: int | None = None,
 ) -> Override:
     """Somebody takes the responsibility for a step that the gate keeps closed. ConfigError says which rule of overrides is broken."""
-    _known(ctx, step)
+    known_step(ctx, step)
     rules = ctx.settings.overrides
     reason, by, second = reason.strip(), by.strip(), (confirmed_by or "").strip()
     if not reason or not by:
@@ -293,7 +227,7 @@ class _DayWork:
         ctx, day = self.station.context, self.judged.standing.day
         reports: list[StepReport] = []
         for step in ctx.settings.steps.values():
-            decision = _decide(ctx, step.name, self.judged)
+            decision = decide_judged(ctx, step.name, self.judged)
             was = self.before.gates.get(step.name)
             if isinstance(decision, Closed):
                 self.gates[step.name] = None

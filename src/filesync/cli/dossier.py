@@ -97,6 +97,10 @@ def gather(ctx: Context, name: BatchName) -> Dossier:
             found.events.append(
                 Event(entry.resolution or _("set aside"), entry.at, ctx.me, entry.message, entry.code)
             )
+    for void in ctx.store.holes.voids(name.id.feed):
+        if (void.epoch, void.seq) == (name.id.epoch, name.id.seq) and void.name in (None, name.stem):
+            by = ctx.me if void.override else name.id.feed.origin
+            found.events.append(Event(_("given up"), void.at, by, f"{void.by}: {void.reason}", "voided"))
     _in_order(found.events, ctx.me)
     if batch is None and manifest is None and not files:
         raise ConfigError("not-found", _("no batch is called {stem} here").format(stem=name.stem))

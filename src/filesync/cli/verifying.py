@@ -86,7 +86,9 @@ def _batch(folder: Path, names: list[str], key: PublicKey | None) -> Iterator[Ch
     for file in parsed:
         if file is not None and file.kind is FileKind.RECEIPT:
             yield from _receipt(folder, file, key)
-    if any(file is not None and file.kind is not FileKind.RECEIPT for file in parsed):
+        if file is not None and file.kind is FileKind.VOID:
+            yield from _void(folder, file, key)
+    if any(file is not None and file.kind in (FileKind.MANIFEST, FileKind.PAYLOAD) for file in parsed):
         yield from _manifest_and_payload(folder, parsed[0].batch, key)
 
 
@@ -112,6 +114,38 @@ def _manifest_and_payload(folder: Path, name: BatchName, key: PublicKey | None) 
         f"{wording.batch(name)}, no. {name.id.seq} of {name.id.feed.origin} for {', '.join(manifest.recipients)}",
     )
     yield from _payload(folder / manifest.payload_file, manifest)
+
+
+def _void(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Check]:
+    """Its origin's word that the number is given up, and, where the manifest lies beside it, of that manifest."""
+    from filesync.protocol.envelope import canonical, decode, sha256_hex
+    from filesync.protocol.void import Void
+
+    name = str(file)
+    signed = yield from _envelope(folder / name, key)
+    if signed is None:
+        return
+    try:
+        void = Void.from_signed(signed)
+    except FilesyncError as err:
+        yield Check(name, "void", False, err.message)
+        return
+    if void.name != file.batch:
+        yield Check(name, "name", False, f"expected {file.batch.stem}, the void is of {void.name.stem}")
+        return
+    yield Check(name, "void", True, f"given up by {void.by}: {void.reason}")
+    try:
+        digest = sha256_hex(canonical(decode((folder / file.batch.manifest).read_bytes()).signed))
+    except (OSError, FilesyncError):
+        yield Check(name, "manifest", None, "not compared; the manifest is not beside it")
+        return
+    same = digest == void.manifest_sha256
+    yield Check(
+        name,
+        "manifest",
+        same,
+        f"sha256 {void.manifest_sha256}" + ("" if same else f"; the one beside it has {digest}"),
+    )
 
 
 def _evidence(path: Path, name: EvidenceName, key: PublicKey | None) -> Iterator[Check]:

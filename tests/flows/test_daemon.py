@@ -21,7 +21,7 @@ from filesync.cli.daemon import Daemon
 from filesync.cli.journal import LogForm, open_log
 from filesync.day import routine
 from filesync.day.closing import CloseOrder, close
-from filesync.day.reconciling import summary
+from filesync.day.reconciling import reconcile, summary
 from filesync.demo.billing import billing_of_day
 from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import sales_of_day
@@ -508,6 +508,8 @@ def test_a_day_that_something_late_reopens_is_said(shop: Network) -> None:
 
     def meanwhile(steady_s: float) -> None:
         if steady_s > 900 and len(told["applied"]) == 4:
+            reconcile(shop["matriz"].context, DAY)
+            assert not told["day-stale"]
             forgotten = sales_of_day("posto-centro", Role.CAIXA, DAY, count=1, seed=77)
             shop["posto-centro"].seal("vendas", table(forgotten), DAY)
             shop["posto-centro"].turn()
@@ -519,6 +521,7 @@ def test_a_day_that_something_late_reopens_is_said(shop: Network) -> None:
     assert closed["importar_bdf"]["missing"] == "late"
     assert closed["importar_bdf"]["sites"] == "posto-centro"
     assert closed["importar_bdf"]["level"] == "warning"
+    assert [line["day"] for line in told["day-stale"]] == [DAY.isoformat()]
 
 
 def test_a_step_that_goes_on_failing_is_said_once_and_keeps_nothing_back(

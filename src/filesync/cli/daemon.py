@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -26,14 +26,16 @@ from filesync.cli.journal import Journal
 from filesync.contracts import Registry
 from filesync.day import runners  # noqa: F401 -- the routine runs what the runners' modules bring
 from filesync.day.portal import confirm
+from filesync.day.report import stale_among
 from filesync.day.routine import run_due
 from filesync.day.waiting import again_s
 from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
 from filesync.exchange.links import LinkTrouble, read_troubles, write_troubles
 from filesync.exchange.lock import SiteLock
-from filesync.exchange.reports import Progress, TurnReport
+from filesync.exchange.reports import ImportReport, Progress, TurnReport
 from filesync.exchange.station import Station
+from filesync.protocol.identity import BatchName
 from filesync.scheduling import Bell, Due, Link, Moment, Outcome, Plan, Reason, Trouble, run
 from filesync.sources.completeness import Completeness, Sign
 from filesync.timetable import parse_duration, parse_schedule
@@ -128,19 +130,21 @@ class Daemon:
             return Outcome(failed=f"{type(err).__name__}: {err}")
         self.turns += 1
         self._journal.turn(due, report, time.monotonic() - started)
-        if self._day(report.imported.settled):
+        if self._day(report.imported):
             report.look_again(AFTER_STEP_S)
         report.look_again(again_s(self._station))
         return _outcome(report)
 
-    def _day(self, settled: Sequence[str]) -> bool:
+    def _day(self, imported: ImportReport) -> bool:
         """Open the gates that can be opened now and run what follows by itself; whether anything happened.
 
         After the turn, and apart from it: what a step of the day cannot do keeps no batch back.
         """
         try:
-            confirmed = confirm(self._station, settled)
+            confirmed = confirm(self._station, imported.settled)
             happened = self._journal.day([*confirmed, *run_due(self._station, self._clock())])
+            days = {BatchName.parse(batch.name).business_date for batch in imported.applied}
+            self._journal.stale(stale_among(self._station.context, days))
         except FilesyncError as err:
             if self._day_failed != err.message:  # said once; it is tried again at every turn
                 self._log.warning("day-failed", code=err.code, reason=err.message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -137,6 +137,13 @@ class Journal:
         events = {event for event, _, lasting in _STEPS.values() if lasting}
         self._going_on = {key for key in self._going_on if key[0] not in events} | still
         return happened
+
+    def stale(self, days: Iterable[date]) -> None:
+        """Days whose reconciliation does not hold any more, because of what has just come."""
+        for day in sorted(days):
+            self._log.warning(
+                "day-stale", day=day.isoformat(), reason=f"filesync reconcile --date {day.isoformat()}"
+            )
 
     def _links(self, report: TurnReport) -> None:
         exchange = report.exchange

@@ -22,6 +22,7 @@ from filesync.day.standing import Ledger
 from filesync.day.values import Open, ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date
 
     from filesync.day.standing import Judged
@@ -90,6 +91,14 @@ def _cell(ctx: Context, judged: Judged, now: datetime, stale: set[date]) -> DayC
         bool(standing.overrides),
         standing.day in stale,
     )
+
+
+def stale_among(ctx: Context, days: Collection[date]) -> set[date]:
+    """Those of these days whose reconciliation does not hold (any more). Days that were never reconciled cost next to nothing."""
+    if not days:
+        return set()
+    made = ctx.store.reconciling.days(min(days), max(days)).keys() & set(days)
+    return set(ctx.store.reconciling.stale_days(min(made), max(made))) & made if made else set()
 
 
 def site_state(site: SiteDay, verdict: SiteVerdict, now: datetime, overdue: datetime) -> SiteState:

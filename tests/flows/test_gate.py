@@ -277,6 +277,42 @@ def test_a_close_of_another_program_that_mentions_only_some_totals(shop: Shop) -
     assert of(shop, "caixa-01") == []
 
 
+# ------------------------------------------------------------------------------------------------ what can never arrive
+
+
+def lost_for_good(shop: Shop) -> list[dict[str, Any]]:
+    """The posto's first batch of the day is lost on the way, and the second waits for it."""
+    documents = sales("posto-centro", count=12)
+    shop.send("posto-centro", documents[:6], "morning")
+    shop["posto-centro"].turn()
+    take_away(shop, "vendas")
+    shop.send("posto-centro", documents, "evening")
+    shop.close("posto-centro")
+    shop.network.turn("posto-centro", "matriz")
+    assert {code for code, _ in known(shop, "posto-centro")} == {ReasonCode.MISSING, ReasonCode.UNDECIDED}
+    return documents
+
+
+@pytest.mark.parametrize("at", ["matriz", "posto-centro"])
+def test_a_number_that_is_given_up_is_owed_no_longer(shop: Shop, at: str) -> None:
+    """Its sales come again under a new number, which stands in for the lost one: nobody has to close again."""
+    lost_for_good(shop)
+    shop[at].void("vendas.posto-centro.matriz", [1], reason="the relay's disk died", by="Ana")
+    shop.turn()
+    shop.clock.advance(hours=2)  # what the relay lost is shipped once more
+    shop.turn()
+    assert [reason.message for reason in of(shop, "posto-centro")] == []
+    decision = routine.decide(shop["matriz"].context, BDF, DAY)
+    assert isinstance(decision, Closed)  # the caixa never closed
+    shop.sell("caixa-01")
+    shop.close("caixa-01")
+    shop.turn()
+    path = routine.open_gate(shop["matriz"].context, BDF, DAY)
+    (posto,) = [s for s in decode(path.read_bytes()).signed["sites"] if s["site"] == "posto-centro"]
+    assert [(v["seq"], v["by"]) for v in posto["voids"]] == [(1, "Ana")]
+    assert sum(batch["rows"].get("vendas", 0) for batch in posto["batches"]) == 12
+
+
 # ------------------------------------------------------------------------------------------------ open, on evidence
 
 
@@ -565,6 +601,8 @@ def test_a_step_that_fails_is_told_and_tried_again(
 
 def test_only_a_matriz_has_a_routine(complete: Shop) -> None:
     assert routine.run_due(complete["caixa-01"], complete.clock()) == []
+    with pytest.raises(ConfigError, match="stand at the matriz"):
+        routine.decide(complete["caixa-01"].context, BDF, DAY)
 
 
 # ------------------------------------------------------------------------------------------------ what a contract makes of late rows

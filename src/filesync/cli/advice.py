@@ -81,6 +81,7 @@ ADVICE: dict[str, Advice] = {
     "recipient-key-missing": Advice(None, mark("Nothing was sent. Have `filesync key` there print the site's public key, then here: filesync peer add ID --key FILE --replace-key")),
     # the day
     "roster-invalid": Advice(None, mark("Correct sites.toml in the matriz' folder; `filesync roster --date AAAA-MM-DD` says who is due.")),
+    "gate-role": Advice(None, mark("Ask it at the matriz. What this site still has to do is said by `filesync status`.")),
     "step-unknown": Advice(None, mark("Name one of these; docs/day.md says what each is for.")),
     "step-by-itself": Advice(None, mark("Nothing to do: ask for it with `filesync gate`.")),
     "step-not-marked": Advice(None, mark("Nothing was changed. `filesync day --date AAAA-MM-DD` shows which steps are done.")),

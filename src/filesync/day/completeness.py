@@ -20,6 +20,7 @@ from filesync.day import owing
 from filesync.day.content import added, agrees, content_of, without
 from filesync.day.roster import CLOSING
 from filesync.day.values import Known, SiteVerdict
+from filesync.protocol.identity import BatchName
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
@@ -53,13 +54,10 @@ class _Judgement:
         self.moved = [batch for batch in site.batches if batch.feed.dataset in site.datasets]
         self.closes = [batch for batch in site.batches if batch.feed.dataset == CLOSING]
         self.named: dict[str, FeedClaim] = {}
-        given_up: set[str] = set()
         for closing in site.closings:
             for claim in closing.feeds:
                 self.named |= {batch.name: claim for batch in self.moved if _within(batch, claim)}
-            claims = closing.feeds
-            given_up |= {v.name for v in site.voids if v.name and any(_covers(claim, v) for claim in claims)}
-        self.stand_in = self._stand_ins({*self.named, *given_up})
+        self.stand_in = self._stand_ins()
 
     # ------------------------------------------------------------------------------------------------ the judgement
 
@@ -193,14 +191,28 @@ class _Judgement:
 
     # ------------------------------------------------------------------------------------------------ what they hold
 
-    def _stand_ins(self, named: set[str]) -> dict[str, str]:
+    def _stand_ins(self) -> dict[str, str]:
         """Batches that no close names and that stand in for one that is named, with the name of that."""
         found: dict[str, str] = {}
         for batch in self.moved:  # in apply order: what is replaced was decided before
             of = batch.replaces
-            if of is not None and batch.name not in self.named and (of in named or of in found):
+            if (
+                of is not None
+                and batch.name not in self.named
+                and (of in self.named or of in found or self._named_void(of))
+            ):
                 found[batch.name] = found.get(of, of)
         return found
+
+    def _named_void(self, name: str) -> bool:
+        """Whether a close names the number of this batch and it was given up: by its number, for its name may not be known with the void."""
+        batch = BatchName.parse(name).id
+        return any(
+            void.seq == batch.seq
+            and (void.feed, void.epoch) == (batch.feed, batch.epoch)
+            and any(_covers(claim, void) for closing in self.site.closings for claim in closing.feeds)
+            for void in self.site.voids
+        )
 
     def _differs(self, closing: Closing, claim: FeedClaim) -> Iterable[Reason]:
         """The first thing in which the batches differ from what the close says of them; nothing where that cannot be known."""

@@ -13,6 +13,7 @@ from filesync.day.standing import Ledger
 from filesync.day.values import Closed, Open
 from filesync.errors import ConfigError, FilesyncError
 from filesync.protocol.envelope import encode
+from filesync.protocol.identity import Role
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def decide_judged(ctx: Context, step: str, judged: Judged) -> Decision:
 
 
 def known_step(ctx: Context, step: str) -> Step:
-    """The step of this name. ConfigError `step-unknown`."""
+    """The step of this name. ConfigError `step-unknown`, or `gate-role` where there are no gates."""
+    if ctx.settings.role is not Role.MATRIZ:
+        raise ConfigError(
+            "gate-role", f"{ctx.me} is a {ctx.settings.role.value}; the gates of the day stand at the matriz"
+        )
     if step not in ctx.settings.steps:
         raise ConfigError(
             "step-unknown",

@@ -165,6 +165,14 @@ class Dataset(_Section):
     source: dict[str, Any] | None = None
 
 
+class Reconciling(_Section):
+    """What the reconciliation of a day must know of the agency."""
+
+    unbilled: frozenset[Annotated[str, Field(pattern="^[0-9]{5}$")]] = Field(
+        default=frozenset(), description="services that are posted and never billed: not missed in a file"
+    )
+
+
 class _File(_Section):
     site: SiteId
     role: Role
@@ -172,6 +180,7 @@ class _File(_Section):
     schedule: Timetable = Timetable()
     steps: dict[str, StepSection] = Field(default_factory=dict)
     overrides: OverrideSection = OverrideSection()
+    reconciliation: Reconciling = Reconciling()
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
     peers: dict[SiteId, Peer] = Field(default_factory=dict)
     datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
@@ -194,6 +203,7 @@ class Settings:
     schedule: Timetable = field(default_factory=Timetable)
     steps: Mapping[str, Step] = field(default_factory=lambda: day_steps({}))
     overrides: OverrideSection = field(default_factory=OverrideSection)
+    reconciliation: Reconciling = field(default_factory=Reconciling)
 
     @property
     def database(self) -> Path:
@@ -273,7 +283,7 @@ def load(root: Path) -> Settings:
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))}, file.schedule,
-        _steps(path, file.steps), file.overrides,
+        _steps(path, file.steps), file.overrides, file.reconciliation,
     )  # fmt: skip
 
 
@@ -406,6 +416,8 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # [overrides]
 # two_persons = true               # whoever opens a gate against the evidence is confirmed by somebody else
 # hours = 24                       # so long it holds
+# [reconciliation]
+# unbilled = ["10065"]             # services that are posted and never billed: they are not missed in BDF or C.A.
 
 # Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
 # [peers.matriz]

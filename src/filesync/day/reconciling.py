@@ -108,7 +108,7 @@ class Summary:
 
 def reconcile(ctx: Context, day: date) -> Summary:
     """Match the day's sales with its files and keep the result; one that still holds stays as it is."""
-    made = ctx.store.reconciling.reconcile(day, ctx.now())
+    made = ctx.store.reconciling.reconcile(day, ctx.now(), unbilled=ctx.settings.reconciliation.unbilled)
     return _summary(ctx, made)
 
 

@@ -322,8 +322,8 @@ SCANS = {
     "feeds": "fs_feed",
     "holes": "fs_hole",
     "forget_holes": "fs_hole",
-    "voids": "f",
-    "voids_ahead": "f",
+    "voids": "v",  # what persons gave up
+    "voids_ahead": "v",
     "heard": "fs_peer",  # a few for each peer
     "told": "fs_told",  # one row for each peer
     "doctor_arrived": "f",

@@ -19,6 +19,7 @@ from filesync.protocol.identity import BatchId, BatchName, Feed, FileKind, Forma
 from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, Verdict
 from filesync.protocol.signing import PublicKey, SigningKey
+from filesync.protocol.void import Void
 
 FOLDER = Path(__file__).parent
 STEM = "vendas.caixa-01.matriz.k3v7q2ma.0000000012.20250314.c3fdf90f15fe"
@@ -81,6 +82,25 @@ RECEIPT = Receipt(
 
 MANIFEST_FILE = f"{STEM}.manifest.json"
 RECEIPT_FILE = f"{STEM}.matriz.receipt.json"
+VOID_FILE = f"{STEM}.void.json"
+
+VOID = Void.of(
+    MANIFEST,
+    RECEIPT.manifest_sha256,
+    reason="o disco do caixa quebrou",
+    by="Ana",
+    at="2025-03-21T09:00:00-03:00",
+    software="filesync 0.1.0",
+)
+
+
+def test_void_file() -> None:
+    assert MANIFEST.name.void == VOID_FILE
+    data = (FOLDER / VOID_FILE).read_bytes()
+    assert encode(VOID.to_signed(), CAIXA) == data
+    envelope = decode(data)
+    CAIXA.public.verify(envelope.canonical, envelope.signature)
+    assert Void.from_signed(envelope.signed) == VOID
 
 
 def test_file_names() -> None:
@@ -99,6 +119,7 @@ def test_file_names() -> None:
         f"{STEM}.jsonl": (MANIFEST.name, FileKind.PAYLOAD, Format.JSONL, None),
         MANIFEST_FILE: (MANIFEST.name, FileKind.MANIFEST, None, None),
         RECEIPT_FILE: (MANIFEST.name, FileKind.RECEIPT, None, "matriz"),
+        VOID_FILE: (MANIFEST.name, FileKind.VOID, None, None),
     }
     assert BatchName.parse(STEM) == MANIFEST.name
 

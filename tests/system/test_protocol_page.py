@@ -67,6 +67,7 @@ def needs_ssh_keygen() -> str:
         ("manifest", f"{STEM}.manifest.json"),
         ("receipt", f"{STEM}.matriz.receipt.json"),
         ("payload", f"{STEM}.jsonl"),
+        ("void", f"{STEM}.void.json"),
         ("caixa-01.pub", "caixa-01.pub"),
         ("matriz.pub", "matriz.pub"),
     ],
@@ -112,6 +113,7 @@ def test_every_example_of_a_name_is_what_the_page_says() -> None:
             kinds = {
                 "a payload": FileKind.PAYLOAD,
                 "its manifest": FileKind.MANIFEST,
+                "its void": FileKind.VOID,
                 "the matriz' receipt": FileKind.RECEIPT,
             }
             assert parsed.kind is next(kind for words, kind in kinds.items() if meaning.startswith(words))
@@ -141,6 +143,8 @@ _ID = st.sampled_from(
             "matriz.receipt.json",
             "con.receipt.json",
             "receipt.json",
+            "void.json",
+            "matriz.void.json",
             "jsonl.tmp",
             "csv",
             "json\n",
@@ -170,12 +174,12 @@ OPENING = replace(MANIFEST, mode=Mode.SNAPSHOT)
 
 def _admit(
     manifest: Manifest, *, sender: str = "caixa-01", may_send: bool = True, known: str | None = None, contract_known: bool = True,
-    standing: tuple[int, str] | None = (4, "a" * 64),
+    standing: tuple[int, str | None] | None = (4, "a" * 64), voided: bool = False,
 ) -> tuple[str, str]:  # fmt: skip
     """The decision and the code, in the words of the page's table."""
     decision = admit(
         manifest, "d" * 64, me="matriz", sender=sender, may_send=may_send, contract_known=contract_known,
-        known=None if known is None else Known(known), standing=None if standing is None else Standing(*standing),
+        known=None if known is None else Known(known, voided), standing=None if standing is None else Standing(*standing),
     )  # fmt: skip
     match decision:
         case Apply():
@@ -197,24 +201,35 @@ def test_the_admission_table_is_what_admission_does() -> None:
             _admit(MANIFEST, sender="caixa-02", may_send=False, known="d" * 64, contract_known=False),
         ],
         2: [_admit(elsewhere, may_send=False, known="e" * 64, contract_known=False)],
-        3: [_admit(MANIFEST, may_send=False, known="d" * 64, contract_known=False, standing=(9, "b" * 64))],
-        4: [_admit(MANIFEST, may_send=False, known="e" * 64, contract_known=False, standing=(9, "b" * 64))],
-        5: [_admit(MANIFEST, may_send=False, contract_known=False)],
-        6: [
+        3: [
+            _admit(
+                MANIFEST,
+                may_send=False,
+                known=digest * 64,
+                contract_known=False,
+                standing=(9, "b" * 64),
+                voided=True,
+            )
+            for digest in "de"
+        ],
+        4: [_admit(MANIFEST, may_send=False, known="d" * 64, contract_known=False, standing=(9, "b" * 64))],
+        5: [_admit(MANIFEST, may_send=False, known="e" * 64, contract_known=False, standing=(9, "b" * 64))],
+        6: [_admit(MANIFEST, may_send=False, contract_known=False)],
+        7: [
             _admit(MANIFEST, contract_known=False, standing=(9, "b" * 64)),
             _admit(FIRST, contract_known=False, standing=None),
         ],
-        7: [
+        8: [
             _admit(FIRST, standing=None),
             _admit(OPENING, standing=None),
             _admit(replace(OPENING, id=FIRST.id), standing=None),
         ],
-        8: [_admit(replace(FIRST, previous="a" * 64), standing=None)],
-        9: [_admit(MANIFEST, standing=None)],
-        10: [_admit(MANIFEST, standing=(9, "b" * 64)), _admit(OPENING, standing=(9, "b" * 64))],
-        11: [_admit(MANIFEST, standing=(3, "a" * 64)), _admit(OPENING, standing=(3, "a" * 64))],
-        12: [_admit(MANIFEST, standing=(4, "b" * 64)), _admit(OPENING, standing=(4, "b" * 64))],
-        13: [_admit(MANIFEST), _admit(OPENING)],
+        9: [_admit(replace(FIRST, previous="a" * 64), standing=None)],
+        10: [_admit(MANIFEST, standing=None)],
+        11: [_admit(MANIFEST, standing=(9, "b" * 64)), _admit(OPENING, standing=(9, "b" * 64))],
+        12: [_admit(MANIFEST, standing=(3, "a" * 64)), _admit(OPENING, standing=(3, "a" * 64))],
+        13: [_admit(MANIFEST, standing=(4, "b" * 64)), _admit(OPENING, standing=(4, "b" * 64))],
+        14: [_admit(MANIFEST), _admit(OPENING), _admit(MANIFEST, standing=(4, None))],
     }
     written = {int(row[0]): (row[2], row[3]) for row in cells("admission")}
     assert written.keys() == cases.keys()

@@ -17,7 +17,7 @@ INSERT INTO fs_hole (origin, dataset, audience, epoch, first_seq, last_seq, noti
 -- name: voids
 -- Every number that was given up.
 SELECT f.origin, f.dataset, f.audience, f.epoch, v.seq, v.name, v.manifest_sha256, v.claims, v.reason, v.by_whom, v.voided_at, v.void IS NULL
-FROM fs_feed f CROSS JOIN fs_void v ON v.feed_id = f.feed_id
+FROM fs_void v CROSS JOIN fs_feed f USING (feed_id)
 ORDER BY f.origin, f.dataset, f.audience, f.feed_id, v.seq;
 
 -- name: voids_of
@@ -36,7 +36,7 @@ WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND 
 -- name: voids_ahead
 -- Numbers that were given up while numbers before them are still open.
 SELECT f.feed_id, f.origin, f.dataset, f.audience, f.epoch, f.seq, v.seq, v.manifest_sha256
-FROM fs_feed f CROSS JOIN fs_void v ON v.feed_id = f.feed_id AND v.seq > f.seq
+FROM fs_void v CROSS JOIN fs_feed f ON f.feed_id = v.feed_id AND v.seq > f.seq
 ORDER BY f.feed_id, v.seq;
 
 -- name: record_void

@@ -188,15 +188,35 @@ def test_a_person_does_not_wait_for_the_patience(relay: Network) -> None:
     relay.turn("caixa-01")
     lose(relay.root / "relay", second)
     relay.turn("matriz")
-    relay.clock.advance(minutes=10)  # what left a moment ago is not sent again: it may still be on its way
+    relay.clock.advance(minutes=1)
     with pytest.raises(ConfigError, match="number 3 is not known to be missing here; missing: 2"):
         relay["matriz"].resend(FEED, [3])
     with pytest.raises(ConfigError, match="nothing is known to be missing"):
         relay["matriz"].resend("fechamento.caixa-01.matriz")
     assert [(hole.first, hole.last) for hole in relay["matriz"].resend(FEED).asked] == [(2, 2)]
+    assert open_holes(relay)[0].asked_at is not None
     relay["matriz"].exchange()
-    relay.until_quiet("caixa-01", "matriz")
+    (report,) = relay.turn("caixa-01")
+    assert [held.name for held in report.imported.sent_again] == [second]
+    relay.until_quiet("matriz", "caixa-01")
     everything(relay, sales(count=9))
+
+
+def test_what_left_after_the_question_was_written_is_not_sent_twice(relay: Network) -> None:
+    """A large file on a slow line: it was still going up while the matriz asked for it."""
+    _, second, _ = sell(relay, 3)
+    relay.turn("caixa-01")
+    (relay.root / "away").mkdir()
+    for path in (relay.root / "relay").rglob(f"{second}.*"):
+        shutil.move(path, relay.root / "away")
+    relay.turn("matriz")
+    relay.clock.advance(minutes=11)
+    relay["matriz"].exchange()
+    relay.clock.advance(minutes=2)
+    till = relay["caixa-01"].context
+    till.store.mark_shipped([(second, "matriz")], till.now())
+    relay.clock.advance(minutes=2)
+    assert relay.turn("caixa-01")[0].imported.sent_again == []
 
 
 def test_the_origin_sends_again_what_it_is_told_to(pair: Network) -> None:
@@ -336,6 +356,7 @@ def test_voided_at_the_matriz_while_the_till_is_dead_then_the_till_comes_back_wi
     assert len(rows(pair["matriz"])) == 3
     (made,) = pair["matriz"].void(FEED, [2], reason="o caixa não liga mais", by="Ana")
     assert (made.override, made.name) == (True, None)
+    assert holes(pair) == [], "at once"
     third_manifest = decode(
         next((pair.root / "matriz" / "inbox" / "caixa-01").glob(f"{third}.manifest.json")).read_bytes()
     )

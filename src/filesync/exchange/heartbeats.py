@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport
     from filesync.protocol.admission import Standing
-    from filesync.protocol.heartbeat import Wanted
     from filesync.protocol.identity import Role
 
 #: A peer that hears nothing for longer may ask itself why. Freshness only.
@@ -113,13 +112,13 @@ def _free_bytes(ctx: Context) -> int | None:
         return None
 
 
-def hear(ctx: Context, listing: Listing, report: ImportReport) -> tuple[Wanted, ...]:
+def hear(ctx: Context, listing: Listing, report: ImportReport) -> Heartbeat | None:
     """Take the peer's heartbeat from its inbox to the ledger. One that cannot be believed is set aside; it changes nothing.
 
-    Returns what it asks for, if it says something new: an older one, that came late, asks for what may have arrived since.
+    Returns it if it says something new: an older one, that came late, asks for what may have arrived since.
     """
     if listing.heartbeat is None:
-        return ()
+        return None
     name = listing.heartbeat
     try:
         if listing.sizes[name] > HEARTBEAT_BYTES_MAX:
@@ -134,19 +133,19 @@ def hear(ctx: Context, listing: Listing, report: ImportReport) -> tuple[Wanted, 
                 "heartbeat-foreign", f"{name}: expected {listing.peer}'s for {ctx.me}, got {heard.site}'s for {heard.recipient}"
             )  # fmt: skip
     except UnknownFormatError:
-        return ()  # the next one overwrites it; a newer filesync here will understand it
+        return None  # the next one overwrites it; a newer filesync here will understand it
     except (DamagedError, RejectedError, SignatureError) as err:
         problem = Problem(err.code, err.message)
         quarantine.set_aside(ctx, listing.peer, name, [listing.folder / name], problem, retryable=False)
         report.set_aside.append(Held(listing.peer, name, err.code, err.message))
-        return ()
+        return None
     except OSError:
-        return ()  # held by another program, or just being replaced: the next turn hears it
+        return None  # held by another program, or just being replaced: the next turn hears it
     new = ctx.store.record_heard(
         listing.peer, heard.epoch, heard.counter, envelope.canonical.decode(), ctx.now()
     )
     durable.remove(listing.folder / name)
-    return heard.wanted if new else ()
+    return heard if new else None
 
 
 def peer_states(ctx: Context) -> list[PeerState]:

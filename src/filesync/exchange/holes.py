@@ -184,13 +184,13 @@ def patient(ctx: Context, since: str) -> bool:
 # ------------------------------------------------------------------------------------------------ at the origin
 
 
-def ship_again(ctx: Context, peer: str, asked: Sequence[Wanted], report: ImportReport) -> None:
-    """`peer` misses these numbers of our feeds: put what was sealed under them into its outbox again."""
+def ship_again(ctx: Context, peer: str, asked: Sequence[Wanted], asked_at: str, report: ImportReport) -> None:
+    """`peer` misses these numbers of our feeds, by its clock since `asked_at` at least: put what was sealed under them into its outbox again."""
     again: list[str] = []
     for wish in asked:
         feed = Feed(ctx.me, wish.dataset, wish.audience)
         found = ctx.store.holes.numbers(feed, wish.epoch, wish.missing)
-        again += _reopen(ctx, [number for number in found if peer in number.verdicts], [peer], patiently=True)
+        again += _reopen(ctx, [number for number in found if peer in number.verdicts], [peer], asked_at)
     if again:
         restore_outboxes(ctx, lying_in_outboxes(ctx))
         report.sent_again += [
@@ -199,9 +199,13 @@ def ship_again(ctx: Context, peer: str, asked: Sequence[Wanted], report: ImportR
 
 
 def _reopen(
-    ctx: Context, numbers: Sequence[SentNumber], recipients: Collection[str], *, patiently: bool
+    ctx: Context, numbers: Sequence[SentNumber], recipients: Collection[str], asked_at: str | None = None
 ) -> list[str]:
-    """Make these batches, or the voids of them, due to leave again. The names of those that were not on their way."""
+    """Make these batches, or the voids of them, due to leave again. The names of those that were not on their way.
+
+    With `asked_at` what left after the question was written, and not long ago, is on its way: it may be large, and the line slow. Two clocks are
+    compared there; one that is wrong costs time or traffic, nothing else.
+    """
     voided = ctx.store.holes.taken(number.name.stem for number in numbers)
     reopened: list[tuple[int, str]] = []
     told: list[tuple[str, str]] = []
@@ -210,8 +214,11 @@ def _reopen(
             shipped = number.shipped_at.get(recipient)
             if recipient not in number.verdicts:
                 continue
-            # What left a moment ago may be on its way: the question was written before it arrived.
-            if patiently and number.verdicts[recipient] is None and not (shipped and patient(ctx, shipped)):
+            if (
+                asked_at
+                and number.verdicts[recipient] is None
+                and not (shipped and _lost(ctx, shipped, asked_at))
+            ):
                 continue
             if number.name.stem in voided:
                 told.append((number.name.stem, recipient))
@@ -224,6 +231,10 @@ def _reopen(
     ids = {batch_id for batch_id, _ in reopened}
     stems = {stem for stem, _ in told}
     return [n.name.stem for n in numbers if n.batch_id in ids or n.name.stem in stems]
+
+
+def _lost(ctx: Context, shipped_at: str, asked_at: str) -> bool:
+    return patient(ctx, shipped_at) or datetime.fromisoformat(asked_at) > datetime.fromisoformat(shipped_at)
 
 
 # ------------------------------------------------------------------------------------------------ by hand
@@ -251,7 +262,7 @@ def resend(ctx: Context, feed: Feed, seqs: Sequence[int] = (), epoch: str | None
             "resend-unknown", f"{feed}: nothing was sealed here under number {_listed(unknown)}"
         )
     recipients = {recipient for number in numbers for recipient in number.verdicts}
-    again = _reopen(ctx, numbers, sorted(recipients), patiently=False)
+    again = _reopen(ctx, numbers, sorted(recipients))
     restore_outboxes(ctx, lying_in_outboxes(ctx))
     return Resent(again=tuple(again))
 
@@ -277,6 +288,19 @@ def _ask(ctx: Context, feed: Feed, seqs: Sequence[int], epoch: str | None) -> tu
             asked += [after[-1]] if wished else []
     ctx.store.holes.replace(after)
     return tuple(asked)
+
+
+def forget(ctx: Context, feed: Feed, epoch: str, seqs: Sequence[int]) -> None:
+    """Nobody waits for these numbers any more."""
+    before = ctx.store.holes.open()
+    after = [
+        part
+        for hole in before
+        for part in (_split(hole, seqs) if (hole.feed, hole.epoch) == (feed, epoch) else [hole])
+        if (part.feed, part.epoch) != (feed, epoch) or part.first not in seqs
+    ]
+    if after != before:
+        ctx.store.holes.replace(after)
 
 
 def _split(hole: HoleRecord, seqs: Sequence[int]) -> Iterator[HoleRecord]:

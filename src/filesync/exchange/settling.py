@@ -36,11 +36,11 @@ def settle_all(ctx: Context, report: ImportReport) -> None:
     """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
     for peer in ctx.settings.peers:
         listing = list_inbox(ctx, peer)
-        wanted = hear(ctx, listing, report)
+        heard = hear(ctx, listing, report)
         if listing.receipts:
             _settle(ctx, listing, report)
-        if wanted:  # after the receipts: what is settled by them is not missing
-            ship_again(ctx, peer, wanted, report)
+        if heard is not None and heard.wanted:  # after the receipts: what is settled by them is not missing
+            ship_again(ctx, peer, heard.wanted, heard.clock, report)
 
 
 def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:

@@ -26,6 +26,7 @@ from filesync.exchange.answering import acknowledge, put_away, receipt_file, ref
 from filesync.exchange.arrivals import Admitted, Standings, collect, known_numbers, list_inbox
 from filesync.exchange.context import SOFTWARE
 from filesync.exchange.cutting import Order
+from filesync.exchange.holes import forget
 from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held
 from filesync.exchange.restoring import lying_in_outboxes, payload_of, restore_outboxes
@@ -218,6 +219,7 @@ def override(ctx: Context, feed: Feed, epoch: str | None, seqs: Sequence[int], r
         for one in new:
             if one is not None:
                 ctx.store.holes.record(one)
+        forget(ctx, feed, chosen, seqs)
     return chosen
 
 

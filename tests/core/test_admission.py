@@ -453,16 +453,17 @@ def test_with_voids_every_number_is_applied_or_given_up_and_never_both(data: st.
     voids = [void(batch, digest_of(batch)) for batch in batches if batch.id.seq in dead]
     overridden = data.draw(st.sets(st.integers(1, length)))
     ledger = Ledger()
-    moves = [("offer", b) for b in batches if b.id.seq not in dead or data.draw(st.booleans())]
-    moves += [("take", v) for v in voids]
-    moves += [("override", seq) for seq in overridden]
+    moves: list[Manifest | Void | int] = [
+        batch for batch in batches if batch.id.seq not in dead or data.draw(st.booleans())
+    ]
+    moves += [*voids, *overridden]
     for _ in range(length + 1):
-        for kind, what in data.draw(st.permutations(moves)):
-            if kind == "override":
+        for what in data.draw(st.permutations(moves)):
+            if isinstance(what, int):
                 ledger.override(what)
                 continue
-            decision = ledger.offer(what) if kind == "offer" else ledger.take(what)
-            if kind == "offer" and what.id.seq in ledger.voided:
+            decision = ledger.take(what) if isinstance(what, Void) else ledger.offer(what)
+            if isinstance(what, Manifest) and what.id.seq in ledger.voided:
                 assert isinstance(decision, Refuse)
                 assert decision.problem.code == "voided"
             assert not (set(ledger.decided) & set(ledger.voided))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 
     from filesync.stores.tickets import TicketSeries
 
+SEEDS = count(1)
 VENDAS = Registry.packaged().latest("vendas")
 NEXT = DAY + timedelta(days=1)
 
 
 def numbered(numbers: Iterable[int], day: date = DAY, **fields: Any) -> list[dict[str, Any]]:
-    """Sales with these ticket numbers."""
+    """Sales with these ticket numbers, none of them the same sale as another."""
     wanted = list(numbers)
-    made = sales(count=len(wanted), day=day, seed=sum(wanted) + day.toordinal())
+    made = sales(count=len(wanted), day=day, seed=next(SEEDS))
     return [{**sale, "numero": number, **fields} for sale, number in zip(made, wanted, strict=True)]
 
 

@@ -485,6 +485,89 @@ def test_what_is_given_up_is_not_taken_back(pair: Network) -> None:
     assert voids(pair) == voids(pair, "caixa-01") == []
 
 
+GOODS = [
+    {"origem": "matriz", "codigo": f"P{n}", "descricao": f"Envelope {n}", "unidade": "UN", "preco_centavos": 100 * n,
+     "vigencia_inicio": "2026-01-01", "ativo": True}
+    for n in range(1, 4)
+]  # fmt: skip
+
+
+def _shops(net: Network) -> None:
+    """A matriz with two tills that come to it."""
+    net.site("matriz", Role.MATRIZ)
+    for till in ("caixa-01", "caixa-02"):
+        net.site(till, Role.CAIXA)
+        net.peer("matriz", till, Role.CAIXA)
+        net.peer(till, "matriz", Role.MATRIZ, link="../matriz")
+
+
+def test_of_a_group_only_those_hear_of_a_void_who_have_not_applied_the_batch(network: Network) -> None:
+    _shops(network)
+    matriz = network["matriz"]
+    matriz.seal("produtos", table(GOODS[:2], "produtos"), DAY, full=True)
+    network.until_quiet("matriz", "caixa-01", "caixa-02")
+    (change,) = matriz.seal("produtos", table([{**GOODS[0], "preco_centavos": 111}], "produtos"), DAY).sealed
+    network.turn("caixa-01", "matriz")
+    (made,) = matriz.void("produtos.matriz.caixas", [2], reason="preço errado", by="Ana")
+    assert made.name == change.name
+    assert [(item.kind, item.peer) for item in matriz.status().outbox] == [("void", "caixa-02")]
+    network.until_quiet("matriz", "caixa-01", "caixa-02")
+    assert [v.seq for v in voids(network, "caixa-02")] == [2]
+    assert voids(network, "caixa-01") == []
+    prices = [
+        [row["preco_centavos"] for row in rows(network[till], "produtos")]
+        for till in ("caixa-01", "caixa-02")
+    ]
+    assert prices == [[111, 200], [111, 200]], "what was owed came again, for both"
+
+
+def test_a_snapshot_that_was_given_up_comes_again_as_a_snapshot(network: Network) -> None:
+    _shops(network)
+    matriz = network["matriz"]
+    matriz.seal("produtos", table(GOODS, "produtos"), DAY, full=True)
+    network.until_quiet("matriz", "caixa-01", "caixa-02")
+    matriz.seal("produtos", table(GOODS[1:], "produtos"), DAY, full=True)
+    matriz.void("produtos.matriz.caixas", [2], reason="o arquivo se perdeu", by="Ana")
+    network.until_quiet("matriz", "caixa-01", "caixa-02")
+    for till in ("caixa-01", "caixa-02"):
+        assert [(row["codigo"], row["ativo"]) for row in rows(network[till], "produtos")] == [
+            ("P1", False),
+            ("P2", True),
+            ("P3", True),
+        ]
+    assert matriz.status().outbox == ()
+
+
+def test_an_override_of_a_batch_whose_description_is_here_knows_what_it_gives_up(relay: Network) -> None:
+    """The manifest came, its payload never will: the scanner of the server eats it."""
+    first, _ = sell(relay, 2)
+    relay.turn("caixa-01")
+    for path in (relay.root / "relay").rglob(f"{first}.parquet"):
+        path.unlink()
+    relay.turn("matriz")
+    assert [item.code for item in relay["matriz"].status().waiting] == ["payload-missing", "hole"]
+    (made,) = relay["matriz"].void(FEED, [1], reason="o antivírus apaga", by="Ana")
+    assert (made.name, (made.rows or {})["vendas"]) == (first, 3)
+    reports = relay.turn("matriz", "caixa-01")
+    assert [held.name for held in reports[0].imported.voided] == [first]
+    assert sealed_numbers(reports) == [3], (
+        "its manifest was answered at once, and the till sealed the sales again"
+    )
+    relay.until_quiet("matriz", "caixa-01")
+    everything(relay, sales(count=6))
+
+
+def test_the_patience_is_a_setting(relay: Network) -> None:
+    relay.configure("matriz", '\n[limits]\npatience = "2 min"\n')
+    _, second, _ = sell(relay, 3)
+    relay.turn("caixa-01")
+    lose(relay.root / "relay", second)
+    relay.turn("matriz")
+    relay.clock.advance(minutes=3)
+    relay.turn("matriz")
+    assert open_holes(relay)[0].asked_at is not None
+
+
 # --------------------------------------------------------------------------------------------- trust
 
 

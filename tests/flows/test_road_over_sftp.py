@@ -73,6 +73,31 @@ def test_posto_and_matriz_meet_at_an_sftp_server(network: Network, sshd: Sshd, t
     assert left == {"heartbeat.posto-centro.json"}, "how the posto is now, for the matriz' next visit"
 
 
+def test_a_void_and_a_question_travel_over_sftp(network: Network, sshd: Sshd, tmp_path: Path) -> None:
+    """The server loses one batch, and will never let another one through."""
+    relay = tmp_path / "relay"
+    relay.mkdir()
+    network.site("matriz", Role.MATRIZ)
+    network.site("posto-centro", Role.POSTO)
+    _over_sftp(network, "posto-centro", "matriz", Role.MATRIZ, sshd, sshd.port, relay, relay=True)
+    _over_sftp(network, "matriz", "posto-centro", Role.POSTO, sshd, sshd.port, relay, relay=True)
+    posto, sold = network["posto-centro"], sales("posto-centro", count=9)
+    names = [posto.seal("vendas", table(sold[n : n + 3])).sealed[0].name for n in (0, 3, 6)]
+    network.turn("posto-centro")
+    for path in [*relay.rglob(f"{names[0]}.*"), *relay.rglob(f"{names[1]}.*")]:
+        path.unlink()
+    posto.void("vendas.posto-centro.matriz", [2], reason="o servidor apaga este arquivo", by="Bia")
+    network.turn("posto-centro", "matriz")
+    network.clock.advance(minutes=11)
+    network.turn("matriz")
+    (report,) = network.turn("posto-centro")
+    assert [held.name for held in report.imported.sent_again] == [names[0]]
+    network.until_quiet("matriz", "posto-centro")
+    assert rows(network["matriz"]) == sorted(sold, key=lambda sale: str(sale["venda_id"]))
+    assert [void.name for void in network["matriz"].context.store.holes.voids()] == [names[1]]
+    assert not list(relay.rglob("*.void.json"))
+
+
 def test_an_unconfirmed_server_is_not_spoken_to(network: Network, sshd: Sshd, tmp_path: Path) -> None:
     network.site("matriz", Role.MATRIZ)
     network.site("caixa-01", Role.CAIXA)

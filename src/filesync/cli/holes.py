@@ -104,7 +104,7 @@ def resend(
     if done.asked:
         screen.say(
             _(
-                "The question leaves with the next `filesync exchange`, and is answered by the sender's next turn."
+                "The question travels with the next `filesync exchange`, as a heartbeat that is not counted; the sender's next turn answers it."
             )
         )
     elif done.again:

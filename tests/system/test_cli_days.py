@@ -270,3 +270,10 @@ def test_a_roster_that_cannot_be_understood_is_an_error_with_advice(
     run = shop.at_matriz(*arguments, code=2)
     assert "nobody" in run.err
     assert "Correct sites.toml" in run.err
+
+
+@pytest.mark.parametrize("arguments", [("day", "--date", ISO), ("day", "--range", "2026-03"), ("receive-remote", "--date", ISO), ("dossier", "--date", ISO, "d.zip")])  # fmt: skip
+def test_a_till_is_told_where_days_are_judged(shop: Shop, arguments: tuple[str, ...]) -> None:
+    run = shop.at_caixa(*arguments, code=2)
+    assert "caixa-01 is a caixa" in run.err
+    assert "Run it at the matriz." in run.err

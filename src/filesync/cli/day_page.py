@@ -137,7 +137,7 @@ def _site_row(line: SiteLine) -> list[str]:
 
 def say_reasons(reasons: Sequence[Reason], now: datetime) -> None:
     """What is missing and what to do about it, one by one."""
-    from filesync.cli.gates import reason_lines
+    from filesync.cli.reasons import reason_lines
 
     for reason in reasons[:LINES_MAX]:
         for text in reason_lines(reason, now):

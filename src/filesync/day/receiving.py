@@ -43,7 +43,8 @@ class Receiving:
 
 
 def receive(station: Station, day: date) -> Receiving:
-    """Fetch, apply, judge, and open the gate where it can be opened."""
+    """Fetch, apply, judge, and open the gate where it can be opened. ConfigError `role-wrong` elsewhere, before anything is done."""
+    report.at_matriz(station.context)
     turn = station.turn()
     ctx = station.context
     evidence: Path | None = None

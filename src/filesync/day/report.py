@@ -20,6 +20,8 @@ from filesync.day import gate, portal, reconciling
 from filesync.day.page import DayCell, DayPage, Money, SiteLine, SiteState, StepLine, StepState
 from filesync.day.standing import Ledger
 from filesync.day.values import Open, ReasonCode
+from filesync.errors import ConfigError
+from filesync.protocol.identity import Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,7 +43,8 @@ _WORST: Final = (
 
 
 def page(ctx: Context, day: date) -> DayPage:
-    """The page of a day, as it stands now."""
+    """The page of a day, as it stands now. ConfigError `role-wrong` elsewhere."""
+    at_matriz(ctx)
     now = ctx.clock()
     ledger = Ledger.read(ctx)
     judged = ledger.judge(day)
@@ -69,7 +72,8 @@ def page(ctx: Context, day: date) -> DayPage:
 
 
 def calendar(ctx: Context, first: date, last: date) -> list[DayCell]:
-    """The days from `first` to `last` as colours. What holds for all of them is read once."""
+    """The days from `first` to `last` as colours. What holds for all of them is read once. ConfigError `role-wrong` elsewhere."""
+    at_matriz(ctx)
     now, ledger = ctx.clock(), Ledger.read(ctx)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     stale = set(ctx.store.reconciling.stale_days(first, last))
@@ -91,6 +95,15 @@ def _cell(ctx: Context, judged: Judged, now: datetime, stale: set[date]) -> DayC
         bool(standing.overrides),
         standing.day in stale,
     )
+
+
+def at_matriz(ctx: Context) -> None:
+    """Only a matriz knows who is due, and has everybody's receipts to judge by; ConfigError `role-wrong` elsewhere."""
+    if ctx.settings.role is not Role.MATRIZ:
+        raise ConfigError(
+            "matriz-only",
+            f"a movement day is received and judged at the matriz; {ctx.me} is a {ctx.settings.role.value}",
+        )
 
 
 def stale_among(ctx: Context, days: Collection[date]) -> set[date]:

@@ -101,7 +101,7 @@ def at_matriz(ctx: Context) -> None:
     """Only a matriz knows who is due, and has everybody's receipts to judge by; ConfigError `role-wrong` elsewhere."""
     if ctx.settings.role is not Role.MATRIZ:
         raise ConfigError(
-            "matriz-only",
+            "role-wrong",
             f"a movement day is received and judged at the matriz; {ctx.me} is a {ctx.settings.role.value}",
         )
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 import gettext
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DOMAIN: Final = "filesync"
 FOLDER: Final = Path(__file__).parent / "locale"
@@ -27,6 +30,7 @@ class Language(Enum):
 
 _ENGLISH: Final = gettext.NullTranslations()
 _translations: gettext.NullTranslations = _ENGLISH
+_chosen = Language.ENGLISH
 
 
 def _(text: str) -> str:
@@ -49,10 +53,23 @@ def pair(one: str, many: str) -> tuple[str, str]:
     return one, many
 
 
+def listed(texts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    if len(texts) < 2:
+        return "".join(texts)
+    return _("{texts} and {last}").format(texts=", ".join(texts[:-1]), last=texts[-1])
+
+
 def choose(language: Language) -> None:
     """Speak `language` from now on."""
-    global _translations  # noqa: PLW0603 -- a program has one voice
+    global _translations, _chosen  # noqa: PLW0603 -- a program has one voice
+    _chosen = language
     if language is Language.ENGLISH:
         _translations = _ENGLISH
     else:
         _translations = gettext.translation(DOMAIN, FOLDER, [language.value.replace("-", "_")], fallback=True)
+
+
+def chosen() -> Language:
+    """The language that is spoken now."""
+    return _chosen

@@ -11,6 +11,7 @@ from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.cli.sites import at
 from filesync.errors import ConfigError
 from filesync.protocol.receipt import Receipt
@@ -65,7 +66,7 @@ def show(
         screen.say_json(_plain(found))
         return Ending.DONE
     _say(found)
-    screen.heading("Files:")
+    screen.heading(_("Files:"))
     for path in found.files:
         screen.say(f"  {path.relative_to(here) if path.is_relative_to(here) else path}")
     if not found.files:
@@ -85,36 +86,37 @@ def _plain(found: Dossier) -> dict[str, object]:
 
 
 def _say(found: Dossier) -> None:
-    screen.say(f"{wording.named(found.name.stem)}: {found.state}", "bold")
+    screen.say(f"{wording.named(found.name.stem)}: {wording.word(found.state)}", "bold")
     screen.say(found.name.stem, "dim")
     if found.manifest is not None:
         _manifest(found.manifest)
-    screen.heading("Timeline:")
-    screen.table(("  what", "when", _("by the clock of"), ""), [_event(event) for event in found.events])
+    screen.heading(_("Timeline:"))
+    columns = (f"  {_('what')}", _("when"), _("by the clock of"), "")
+    screen.table(columns, [_event(event) for event in found.events])
     for receipt in found.receipts:
         _receipt(receipt, found.name.id.feed.dataset)
 
 
 def _event(event: Event) -> tuple[str, str, str, str]:
-    detail = (advice.of_code(event.code).means or event.detail) if event.code else event.detail
-    return f"  {event.what}", wording.moment(event.at), event.by, detail
+    detail = (advice.of_code(event.code).means or said(event.detail)) if event.code else said(event.detail)
+    return f"  {wording.word(event.what)}", wording.moment(event.at), event.by, detail
 
 
 def _manifest(manifest: Manifest) -> None:
     screen.heading(_("What {origin} claims:").format(origin=manifest.id.feed.origin))
     rows = ", ".join(f"{name} {wording.number(count)}" for name, count in manifest.rows.items())
     lines = {
-        "for": ", ".join(manifest.recipients),
+        _("for"): ", ".join(manifest.recipients),
         _("movement day"): wording.day(manifest.business_date),
-        "content": _("{value}, {payload_bytes}, contract v{version}, {value_2}").format(
+        _("content"): _("{value}, {payload_bytes}, contract v{version}, {value_2}").format(
             value=manifest.format.value,
             payload_bytes=wording.size(manifest.payload_bytes),
             version=manifest.version,
-            value_2=manifest.mode.value,
+            value_2=wording.word(manifest.mode.value),
         ),
-        "rows": rows,
+        _("rows"): rows,
         **dict(_totals(manifest.totals)),
-        "replaces": wording.named(manifest.replaces) if manifest.replaces else "",
+        _("replaces"): wording.named(manifest.replaces) if manifest.replaces else "",
         "sha256": manifest.payload_sha256,
         _("made with"): manifest.software,
     }
@@ -134,10 +136,10 @@ def _totals(totals: Mapping[str, int | Mapping[str, int]]) -> list[tuple[str, st
 
 
 def _receipt(receipt: Receipt, dataset: str) -> None:
-    rows = ", ".join(f"{name} {wording.number(count)}" for name, count in receipt.rows.items()) or "nothing"
+    rows = ", ".join(f"{name} {wording.number(count)}" for name, count in receipt.rows.items())
     screen.heading(
         _("Receipt of {recipient}: {value}, rows applied: {rows}").format(
-            recipient=receipt.recipient, value=receipt.verdict.value, rows=rows
+            recipient=receipt.recipient, value=wording.word(receipt.verdict.value), rows=rows or _("nothing")
         )
     )
     for problem in receipt.problems[:PROBLEMS_SHOWN]:
@@ -146,7 +148,7 @@ def _receipt(receipt: Receipt, dataset: str) -> None:
             if problem.row is None
             else f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: "
         )
-        screen.say(f"  {where}{problem.message} ({problem.code})", "red")
+        screen.say(f"  {where}{said(problem.message)} ({problem.code})", "red")
     if len(receipt.problems) > PROBLEMS_SHOWN:
         screen.say(
             _("  … and {len} more: --json has them all").format(

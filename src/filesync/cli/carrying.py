@@ -11,6 +11,7 @@ from filesync.cli import screen, wording
 from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _, pair
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ def carry_out(
         for name, moved in report.moved.items():
             screen.say(
                 _("For {name}: {said}").format(
-                    name=name, said=_said(moved) or "everything lies there already"
+                    name=name, said=_said(moved) or _("everything lies there already")
                 ),
                 "bold green",
             )
         if not (report.moved or report.interrupted):
-            screen.say(_("Nothing waits for {peer}.").format(peer=peer or "any peer"))
+            screen.say(
+                _("Nothing waits for {peer}.").format(peer=peer) if peer else _("Nothing waits for any peer.")
+            )
         _say_others(report)
         if not _say_interrupted(report, "out") and report.moved:
             screen.say(_("The stick may be removed. There: filesync carry in PATH, then filesync import"))
@@ -65,9 +68,9 @@ def carry_in(
     if as_json:
         screen.say_json(report)
         return worst(attention=bool(report.unknown), unreachable=report.interrupted is not None)
-    brought = {name: said for name, moved in report.moved.items() if (said := _said(moved))}
-    for name, said in brought.items():
-        screen.say(_("From {name}: {said}").format(name=name, said=said), "bold green")
+    brought = {name: what for name, moved in report.moved.items() if (what := _said(moved))}
+    for name, what in brought.items():
+        screen.say(_("From {name}: {said}").format(name=name, said=what), "bold green")
     if not (brought or report.unknown or report.interrupted):
         screen.say(_("Nothing new for {me} on it.").format(me=me))
     for name, count in report.unknown.items():
@@ -111,7 +114,7 @@ def _say_others(report: CarryReport) -> None:
 def _say_interrupted(report: CarryReport, way: str) -> bool:
     if report.interrupted is None:
         return False
-    screen.say(_("Not finished: {message}").format(message=report.interrupted.message), "bold yellow")
+    screen.say(_("Not finished: {message}").format(message=said(report.interrupted.message)), "bold yellow")
     again = f"filesync carry {way} PATH"
     if report.interrupted.code == "full" and way == "out":
         screen.say(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filesync.cli import screen
+from filesync.cli import screen, wording
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def listing(root: Root = HERE, as_json: Json = False) -> Ending:
         )
     else:
         screen.table(
-            ("dataset", "version", _("what it is")),
+            (_("dataset"), _("version"), _("what it is")),
             [(c.dataset, str(c.version), c.title) for c in found],
-            right={"version"},
+            right={_("version")},
         )
     return Ending.DONE
 
@@ -83,13 +84,19 @@ def check(
     elif problems:
         screen.say(_("{file} cannot be used as a contract:").format(file=file), "bold red")
         for problem in problems:
-            screen.say(f"  {problem}")
+            screen.say(f"  {said(str(problem))}")
         screen.say(
             _("Correct these places; `filesync contract show vendas --json` is an example that works.")
         )
     else:
         screen.say(_("{file} can be used as a contract.").format(file=file), "bold green")
     return Ending.ATTENTION if problems else Ending.DONE
+
+
+#: What a page's facts are about, as contracts/describe.py calls it.
+_ABOUT = (
+    mark("bad rows"), mark("late rows"), mark("versions"), mark("snapshots"), mark("validity"), mark("encryption"), mark("numbers"),
+)  # fmt: skip
 
 
 def _registry(root: Path) -> Registry:
@@ -107,42 +114,43 @@ def _registry(root: Path) -> Registry:
 
 
 def _page(page: ContractPage) -> None:
-    screen.say(f"{page.name}: {page.title}", "bold")
+    screen.say(f"{page.name}: {_(page.title)}", "bold")
     if page.description:
-        screen.say(page.description)
+        screen.say(_(page.description))
     screen.say()
     facts = [("key", ", ".join(page.key)), *page.policies, ("numbers", page.continuity)]
-    screen.table(("", ""), [(name, text) for name, text in facts if text], heads=False)
+    screen.table(("", ""), [(_(name), said(text)) for name, text in facts if text], heads=False)
     for relation in page.relations:
         _relation(relation)
     if page.rules:
         screen.say()
-        screen.heading("Rules")
+        screen.heading(_("Rules"))
         for rule in page.rules:
             screen.say(f"  {rule.formula}")
             if rule.message:
-                screen.say(f"    {rule.message}", "dim")
+                screen.say(f"    {_(rule.message)}", "dim")
     if page.totals:
         screen.say()
         screen.heading(_("Control totals (the sender's and the receiver's must agree)"))
-        screen.table(("", ""), [(f"  {name}", text) for name, text in page.totals], heads=False)
+        screen.table(("", ""), [(f"  {name}", said(text)) for name, text in page.totals], heads=False)
 
 
 def _relation(relation: RelationPage) -> None:
     screen.say()
-    lines = _("; lines in a document: {lines}").format(lines=relation.lines) if relation.lines else ""
-    title = f": {relation.title}" if relation.title and relation.lines else ""
+    lines = _("; lines in a document: {lines}").format(lines=said(relation.lines)) if relation.lines else ""
+    title = f": {_(relation.title)}" if relation.title and relation.lines else ""
     screen.heading(
         _("{name}{title} (table {table}{lines})").format(
             name=relation.name, title=title, table=relation.table, lines=lines
         )
     )
     screen.table(
-        ("  field", "type", "", "allowed", _("what it is")), [_field(field) for field in relation.fields]
+        (f"  {_('field')}", _("type"), "", _("allowed"), _("what it is")),
+        [_field(field) for field in relation.fields],
     )
 
 
 def _field(field: FieldPage) -> tuple[str, ...]:
-    need = "key" if field.key else "" if field.required else "optional"
-    allowed = "; ".join(part for part in (field.format, field.limits) if part)
-    return f"  {field.name}", field.type, need, allowed, field.description or field.title
+    need = _("key") if field.key else "" if field.required else _("optional")
+    allowed = "; ".join(said(part) for part in (field.format, *field.limits.split("; ")) if part)
+    return f"  {field.name}", wording.word(field.type), need, allowed, _(field.description or field.title)

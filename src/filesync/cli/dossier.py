@@ -108,9 +108,9 @@ def gather(ctx: Context, name: BatchName) -> Dossier:
 
 
 _SAID = {
-    Verdict.APPLIED: "applied",
+    Verdict.APPLIED: mark("applied"),
     Verdict.PARTIAL: mark("applied in part"),
-    Verdict.REJECTED: "refused",
+    Verdict.REJECTED: mark("refused"),
 }
 
 
@@ -126,7 +126,14 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
     waiting = []
     for delivery in batch.deliveries:
         if delivery.shipped_at:
-            found.events.append(Event("shipped", delivery.shipped_at, me, f"to {delivery.recipient}"))
+            found.events.append(
+                Event(
+                    "shipped",
+                    delivery.shipped_at,
+                    me,
+                    _("to {recipient}").format(recipient=delivery.recipient),
+                )
+            )
         if delivery.carried_at:
             found.events.append(
                 Event(
@@ -154,7 +161,7 @@ def _sent(batch: OutgoingBatch, found: _Gathering, me: str) -> None:
         found.state = _("waits for {waiting}").format(waiting=", ".join(waiting))
     else:
         found.state = "; ".join(
-            _("{said} by {recipient}").format(said=_SAID[r.verdict], recipient=r.recipient)
+            _("{said} by {recipient}").format(said=_(_SAID[r.verdict]), recipient=r.recipient)
             for r in found.receipts.values()
         )
 
@@ -163,7 +170,7 @@ def _received(batch: IncomingBatch, found: _Gathering, me: str) -> None:
     found.receipts[me] = Receipt.from_signed(json.loads(batch.receipt))
     found.events.append(Event("received", batch.received_at, me))
     found.events.append(Event(batch.verdict.value.lower(), batch.applied_at, me))
-    found.state = _("{said} here").format(said=_SAID[batch.verdict])
+    found.state = _("{said} here").format(said=_(_SAID[batch.verdict]))
 
 
 def _from_files(ctx: Context, name: BatchName, files: Iterable[Path], found: _Gathering) -> None:
@@ -239,12 +246,13 @@ def signed(ctx: Context, dossier: Dossier, *, receipt: bool, recipient: str | No
             )
         wanted = recipient or (known[0] if known else None)
         if wanted not in known:
-            raise ConfigError(
-                "not-found",
-                _("there is no receipt{value} for {stem}").format(
-                    value=f" by {wanted}" if wanted else " yet", stem=dossier.name.stem
-                ),
-            )
+            if wanted:
+                text = _("there is no receipt by {site} for {stem}").format(
+                    site=wanted, stem=dossier.name.stem
+                )
+            else:
+                text = _("there is no receipt yet for {stem}").format(stem=dossier.name.stem)
+            raise ConfigError("not-found", text)
     file_name = dossier.name.receipt(wanted) if wanted else dossier.name.manifest
     found = [
         envelope for path in dossier.files if path.name == file_name and (envelope := _read(path)) is not None

@@ -25,6 +25,7 @@ from filesync.cli import advice, language, screen
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
 from filesync.cli.options import AS_JSON
+from filesync.cli.phrases import said
 from filesync.errors import ConfigError, FilesyncError, TransportError
 
 #: What the machine can do to us that is no mistake of the program's.
@@ -81,7 +82,7 @@ def failed(error: FilesyncError, *, as_json: bool) -> Ending:
     do = advice.of_error(error)
     if error.code == "gate-closed":
         return _closed(error, do, as_json=as_json)
-    screen.complain(error.message, do)
+    screen.complain(said(error.message), do)
     if as_json:
         screen.say_json({"error": {"code": error.code, "message": error.message, "advice": do}})
     if isinstance(error, ConfigError):
@@ -110,7 +111,7 @@ def _closed(error: FilesyncError, do: str, *, as_json: bool) -> Ending:
 def _machine(error: OSError) -> Ending:
     where = f": {error.filename}" if error.filename else ""
     screen.complain(
-        f"{error.strerror}{where}",
+        f"{said(str(error.strerror))}{where}",
         _("{machine} Nothing is lost: filesync goes on where it stopped.").format(
             machine=_(_MACHINE[error.errno or 0])
         ),

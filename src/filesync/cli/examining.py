@@ -12,14 +12,21 @@ import typer
 
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Json, Root, site_id
+from filesync.cli.phrases import said
 
 if TYPE_CHECKING:
     from filesync.doctor.exceptions import Exceptions
     from filesync.doctor.findings import Finding
 
-_STYLES = {"ok": "green", "skipped": "dim", "warning": "yellow", "failed": "bold red"}
+#: Checks that the doctor names by a plain word (their names are compared, so they are English until they are shown).
+_CHECKS = (
+    mark("configuration"), mark("folders"), mark("keys"), mark("lock"), mark("database"), mark("database's disk"), mark("database's log"),
+    mark("ledger"), mark("clock"), mark("antivirus"), mark("links"), mark("account"), mark("contracts"), mark("software"), mark("link"),
+    mark("reachable"), mark("port"), mark("login"), mark("server"), mark("server's abilities"), mark("folder"), mark("checks"),
+)  # fmt: skip
+_STYLES = {mark("ok"): "green", mark("skipped"): "dim", mark("warning"): "yellow", mark("failed"): "bold red"}
 #: Failures that time may cure: the peer, the line or the server.
 _ROAD = frozenset({"reachable", "name (DNS)", "port", "server"})
 
@@ -30,13 +37,13 @@ def doctor(
     as_json: Json = False,
 ) -> Ending:  # fmt: skip
     """Examine everything on the way of a batch, and say what is wrong and what to do. Changes nothing; may take a minute."""
-    with screen.Watch(quiet=as_json, text="examining") as watch:
+    with screen.Watch(quiet=as_json, text=_("examining")) as watch:
         from filesync.doctor.examination import examine  # brings pyarrow, which takes its time
         from filesync.exchange.reports import Progress
 
         done = iter(range(1, 1_000))
         report = examine(
-            root.absolute(), peer, tell=lambda step: watch(Progress(step, next(done), None, "checks"))
+            root.absolute(), peer, tell=lambda step: watch(Progress(_(step), next(done), None, "checks"))
         )
     findings = report.findings
     if as_json:
@@ -81,7 +88,8 @@ def _show(findings: tuple[Finding, ...], root: object) -> None:
             )
             about = one.about
         screen.say(
-            f"  {_(one.outcome.value):8}  {_(one.check):{width}}  {one.seen}", _STYLES[one.outcome.value]
+            f"  {_(one.outcome.value):8}  {_(one.check):{width}}  {said(one.seen)}",
+            _STYLES[one.outcome.value],
         )
         if do := next_step(one):
             screen.say(f"  {'':8}  {'':{width}}  -> {do}")
@@ -91,10 +99,13 @@ def _show_exceptions(exceptions: Exceptions) -> None:
     screen.say()
     screen.heading(_("Exceptions for the antivirus program and the firewall:"))
     for title, entries in (
-        ("programs", exceptions.programs),
+        (_("programs"), exceptions.programs),
         (_("folders, with all below"), exceptions.folders),
-        ("files", exceptions.files),
-        (_("outgoing connections"), exceptions.connections or (_("none: every link is a folder"),)),
+        (_("files"), exceptions.files),
+        (
+            _("outgoing connections"),
+            tuple(map(said, exceptions.connections)) or (_("none: every link is a folder"),),
+        ),
     ):
         screen.say(f"  {title}:")
         for entry in entries:

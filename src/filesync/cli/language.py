@@ -12,9 +12,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from filesync.language import Language, _, choose, mark, ngettext, pair
+from filesync.language import Language, _, choose, listed, mark, ngettext, pair
 
-__all__ = ["_", "help_texts", "localize", "mark", "ngettext", "pair", "parse", "prepare"]
+__all__ = ["_", "help_texts", "listed", "localize", "mark", "ngettext", "pair", "parse", "prepare"]
 
 
 def parse(text: str) -> Language | None:

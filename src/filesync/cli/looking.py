@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.holes import say_holes
-from filesync.cli.language import ngettext
+from filesync.cli.language import _, mark, ngettext
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
@@ -41,13 +42,16 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
         screen.say_json({**screen.jsonable(found), **more})
         return Ending.DONE
     screen.say(
-        f"{found.site} ({found.role.value}) in {root.absolute()}, installation (epoch) {found.epoch}", "bold"
+        _("{site} ({role}) in {root}, installation (epoch) {epoch}").format(
+            site=found.site, role=found.role.value, root=root.absolute(), epoch=found.epoch
+        ),
+        "bold",
     )
     moment = now()
-    _part("To send", "outbox", [outbox_line(item, moment) for item in found.outbox])
-    _part("Arrived", "inbox", [inbox_line(item, root, moment) for item in found.inbox])
+    _part(_("To send"), "outbox", [outbox_line(item, moment) for item in found.outbox])
+    _part(_("Arrived"), "inbox", [inbox_line(item, root, moment) for item in found.inbox])
     _part(
-        "Quarantine",
+        _("Quarantine"),
         "quarantine",
         [case_line(case, found.site, moment, cured=case in cured) for case in found.quarantine],
         style="bold red",
@@ -83,7 +87,7 @@ def outbox(root: Root = HERE, as_json: Json = False) -> Ending:
         moment = now()
         _list(
             [f"{outbox_line(item, moment)} [{item.name}]" for item in items],
-            "Nothing waits: everything was sent and confirmed.",
+            _("Nothing waits: everything was sent and confirmed."),
         )
     return Ending.DONE
 
@@ -98,7 +102,7 @@ def inbox(root: Root = HERE, as_json: Json = False) -> Ending:
         moment = now()
         _list(
             [_bracketed(inbox_line(item, root, moment), item.name) for item in items],
-            "The inboxes are empty.",
+            _("The inboxes are empty."),
         )
     return Ending.DONE
 
@@ -108,45 +112,60 @@ def inbox(root: Root = HERE, as_json: Json = False) -> Ending:
 
 def outbox_line(item: OutboxItem, moment: datetime) -> str:
     """`vendas of 22/11/2026, 310 sales, waits for the next exchange with matriz, sealed 2 h ago`."""
+    waits = said(item.waits_for)
     if item.kind == "receipt":
-        return f"receipt for {wording.named(item.name)}, {item.waits_for}"
+        return _("receipt for {batch}, {waits}").format(batch=wording.named(item.name), waits=waits)
     if item.kind == "void":
-        return f"{wording.named(item.name)} given up {wording.age(item.since, moment)}, {item.waits_for}"
+        return _("{batch} given up {age}, {waits}").format(
+            batch=wording.named(item.name), age=wording.age(item.since, moment), waits=waits
+        )
     dataset = item.name.split(".")[0]
     parts = [
         wording.named(item.name),
         wording.documents(item.documents or 0, dataset),
         *_ways(item, moment),
-        f"sealed {wording.age(item.since, moment)}",
+        _("sealed {age}").format(age=wording.age(item.since, moment)),
     ]
     return ", ".join(parts)
 
 
 def _ways(item: OutboxItem, moment: datetime) -> list[str]:
     """How it left, as far as it did, and what it waits for."""
-    left = [f"put on a stick {wording.age(item.carried_at, moment)}"] if item.carried_at else []
+    left = []
+    if item.carried_at:
+        left.append(_("put on a stick {age}").format(age=wording.age(item.carried_at, moment)))
     if item.shipped_at:
-        left.append(f"sent {wording.age(item.shipped_at, moment)}")
-    return [*left, f"waits for {item.peer}'s receipt" if left else item.waits_for]
+        left.append(_("sent {age}").format(age=wording.age(item.shipped_at, moment)))
+    if not left:
+        return [said(item.waits_for)]
+    return [*left, _("waits for {peer}'s receipt").format(peer=item.peer)]
 
 
 def inbox_line(item: InboxItem, root: Path, moment: datetime) -> str:
     """`vendas of 22/11/2026 (no. 3 of caixa-01) waits: an earlier batch has not arrived yet, arrived 2 h ago`."""
-    what = advice.of_code(item.code).means or item.message
-    verb = {
-        "waiting": "waits",
-        "ready": "is ready",
-        "known": "is known",
-        "refused": "will be set aside",
-        "stranger": f"in the inbox of {item.peer}",
-    }.get(item.state, item.state)
+    what = _NEXT.get(item.code) or advice.of_code(item.code).means or said(item.message)
     arrived = wording.age(_arrived(root.absolute() / "inbox" / item.peer, item.name), moment)
-    text = (
-        f"{wording.named(item.name)} {verb}: {what}"
-        if item.code != "receipt"
-        else f"receipt for {wording.named(item.name)}: {what}"
-    )
-    return f"{text}, arrived {arrived}" if arrived else text
+    if item.code == "receipt":
+        text = _("receipt for {name}: {what}")
+    else:
+        text = {
+            "waiting": _("{name} waits: {what}"),
+            "ready": _("{name} is ready: {what}"),
+            "known": _("{name} is known: {what}"),
+            "refused": _("{name} will be set aside: {what}"),
+            "stranger": _("{name} in the inbox of {peer}: {what}"),
+        }.get(item.state, "{name}: {what}")
+    text = text.format(name=wording.named(item.name), what=_(what), peer=item.peer)
+    return _("{text}, arrived {age}").format(text=text, age=arrived) if arrived else text
+
+
+#: What the next import does with a file, by the code of its state.
+_NEXT = {
+    "ready": mark("the next import applies it"),
+    "known": mark("applied before; the next import answers with the same receipt"),
+    "receipt": mark("the next import settles it"),
+    "void": mark("its origin gives this number up; the next import takes note"),
+}
 
 
 def _arrived(folder: Path, name: str) -> str | None:
@@ -162,11 +181,19 @@ def _arrived(folder: Path, name: str) -> str | None:
 
 def case_line(case: Case, site: str, moment: datetime, *, cured: bool = False) -> str:
     """`vendas of 22/11/2026 (no. 3 of caixa-01), from caixa-01: the file was damaged on the way, set aside 2 h ago`."""
-    what = advice.of_code(case.code).means or case.message
-    origin = "of this site's own export" if case.peer == site else f"from {case.peer}"
-    times = f", {wording.number(case.times)} times" if case.times > 1 else ""
-    since = "; a good copy was applied since" if cured else ""
-    return f"{wording.named(case.name)}, {origin}: {what}, set aside {wording.age(case.at, moment)}{times}{since}"
+    facts = {
+        "name": wording.named(case.name),
+        "peer": case.peer,
+        "what": advice.of_code(case.code).means or said(case.message),
+        "age": wording.age(case.at, moment),
+    }
+    if case.peer == site:
+        text = _("{name}, of this site's own export: {what}, set aside {age}").format(**facts)
+    else:
+        text = _("{name}, from {peer}: {what}, set aside {age}").format(**facts)
+    if case.times > 1:
+        text += _(", {count} times").format(count=wording.number(case.times))
+    return text + (_("; a good copy was applied since") if cured else "")
 
 
 def cured_cases(ctx: Context, cases: Sequence[Case]) -> list[Case]:
@@ -188,33 +215,35 @@ def cured_cases(ctx: Context, cases: Sequence[Case]) -> list[Case]:
 def _part(title: str, command: str, lines: Sequence[str], style: str = "bold") -> None:
     screen.say()
     if not lines:
-        screen.say(f"{title}: nothing")
+        screen.say(_("{title}: nothing").format(title=title))
         return
     screen.say(f"{title} ({wording.number(len(lines))}):", style)
     for line in lines[:LINES_MAX]:
         screen.say(f"  {line}")
     if len(lines) > LINES_MAX:
-        screen.say(f"  … and {wording.number(len(lines) - LINES_MAX)} more: filesync {command}")
+        rest = wording.number(len(lines) - LINES_MAX)
+        screen.say(_("  … and {count} more: filesync {command}").format(count=rest, command=command))
 
 
 def _feeds(feeds: Sequence[FeedState]) -> None:
     screen.say()
     if not feeds:
-        screen.say("Feeds: none yet; nothing was sent and nothing was received")
+        screen.say(_("Feeds: none yet; nothing was sent and nothing was received"))
         return
-    screen.heading("Feeds:")
+    screen.heading(_("Feeds:"))
     several = len({feed.epoch for feed in feeds}) > 1
+    sealed, settled, through, rejected = (_("sealed"), _("settled"), _("applied through"), _("rejected"))
     screen.table(
-        ("  feed", "", *(["epoch"] if several else []), "sealed", "settled", "applied through", "missing", "rejected"),
+        (f"  {_('feed')}", "", *([_("epoch")] if several else []), sealed, settled, through, _("missing"), rejected),
         [
             (
-                f"  {feed.feed}", "sent" if feed.direction == "out" else "received", *([feed.epoch] if several else []),
+                f"  {feed.feed}", _("sent") if feed.direction == "out" else _("received"), *([feed.epoch] if several else []),
                 wording.number(feed.sealed), wording.number(feed.settled), wording.number(feed.applied_through),
                 wording.numbers(feed.missing) or "-", wording.number(feed.rejected) if feed.rejected else "-",
             )
             for feed in feeds
         ],
-        right={"sealed", "settled", "applied through", "rejected"},
+        right={sealed, settled, through, rejected},
     )  # fmt: skip
 
 
@@ -223,7 +252,7 @@ def _peers(found: Status, moment: datetime) -> None:
     lines = [line for peer in found.peers for line in peer_lines(peer, moment)]
     if lines:
         screen.say()
-        screen.heading("Peers:")
+        screen.heading(_("Peers:"))
         for line in lines:
             screen.say(f"  {line}")
 
@@ -232,22 +261,23 @@ def peer_lines(peer: PeerState, moment: datetime) -> list[str]:
     """`caixa-01: last contact 5 min ago, filesync 0.1.0, 12 GB free`, and what is odd about it."""
     if peer.last_contact is None:
         return []
-    facts = [f"last contact {wording.age(peer.last_contact, moment)}", peer.software or ""]
+    facts = [_("last contact {age}").format(age=wording.age(peer.last_contact, moment)), peer.software or ""]
     if peer.free_bytes is not None:
-        facts.append(f"{wording.size(peer.free_bytes)} free")
+        facts.append(_("{size} free").format(size=wording.size(peer.free_bytes)))
     lines = [f"{peer.peer}: {', '.join(fact for fact in facts if fact)}"]
     if peer.skew_s is not None and abs(peer.skew_s) >= SKEW_S_MIN:
         least = wording.lasting(abs(peer.skew_s))
-        lines.append(
-            f"  its clock is {least} ahead of ours"
-            if peer.skew_s > 0
-            else f"  its clock was {least} behind ours when this came; what it took to come is part of that"
+        ahead = _("  its clock is {least} ahead of ours")
+        behind = _("  its clock was {least} behind ours when this came; what it took to come is part of that")
+        lines.append((ahead if peer.skew_s > 0 else behind).format(least=least))
+    for late in peer.not_arrived:
+        text = ngettext(
+            "  {count} batch was sealed there that has not arrived: {feed}, no. {span}",
+            "  {count} batches were sealed there that have not arrived: {feed}, no. {span}",
+            late.count,
         )
-    lines += [
-        f"  {wording.plural(late.count, 'batch was', 'batches were')} sealed there that {'has' if late.count == 1 else 'have'} not arrived: "
-        f"{late.feed}, no. {wording.span(late.first, late.last)}"
-        for late in peer.not_arrived
-    ]
+        span = wording.span(late.first, late.last)
+        lines.append(text.format(count=wording.number(late.count), feed=late.feed, span=span))
     return lines
 
 
@@ -255,7 +285,7 @@ def _warnings(found: Status) -> None:
     if found.warnings:
         screen.say()
         for warning in found.warnings:
-            screen.say(f"! {warning}", "yellow")
+            screen.say(f"! {said(warning)}", "yellow")
 
 
 def _bracketed(line: str, name: str) -> str:

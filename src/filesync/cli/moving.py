@@ -14,6 +14,7 @@ from filesync.cli.ending import Ending, worst
 from filesync.cli.holes import say_voided
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said as rephrased
 from filesync.cli.sites import at
 from filesync.protocol.identity import BatchName, Format
 from filesync.protocol.receipt import Problem, Verdict
@@ -165,7 +166,9 @@ def failures(failed: list[Held]) -> list[Held]:
 def say_failed(failed: list[Held]) -> None:
     for held in failed:
         screen.say(
-            _("{name} could not be exported: {message}").format(name=held.name, message=held.message),
+            _("{name} could not be exported: {message}").format(
+                name=held.name, message=rephrased(held.message)
+            ),
             "bold red" if held.code not in _IN_USE else "yellow",
         )
         _advise(held.code, otherwise=_("Nothing was sent of it; correct that and run it again."))
@@ -272,15 +275,16 @@ def _gap(gap: Gap, dataset: str) -> str:
 def source_line(problem: Problem) -> str:
     """`line 6: …`, as a person finds it in the file or query."""
     if problem.row is None or problem.message.startswith(("line ", "row ")):
-        return problem.message
-    return _("line {row}: {message}").format(row=problem.row, message=problem.message)
+        return rephrased(problem.message)
+    return _("line {row}: {message}").format(row=problem.row, message=rephrased(problem.message))
 
 
 def problem_line(problem: Problem, dataset: str) -> str:
     """`sale 6: …`, counted from 1 as people do."""
+    message = rephrased(problem.message)
     if problem.row is None:
-        return problem.message
-    return f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: {problem.message}"
+        return message
+    return f"{wording.one_document(dataset)} {wording.number(problem.row + 1)}: {message}"
 
 
 def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
@@ -298,11 +302,15 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
         elif idle and peer not in report.unreachable:
             screen.say(_("{peer}: nothing to send, nothing to fetch").format(peer=peer))
     for peer, why in report.unreachable.items():
-        screen.say(_("{peer} could not be reached: {why}").format(peer=peer, why=why), "bold yellow")
+        screen.say(
+            _("{peer} could not be reached: {why}").format(peer=peer, why=rephrased(why)), "bold yellow"
+        )
         known = advice.of_code(report.codes.get(peer, "unreachable"))
         screen.say(f"  {known.do or advice.of_code('unreachable').do}")
     if report.disk_low:
-        screen.say(_("The disk is nearly full: {disk_low}").format(disk_low=report.disk_low), "bold red")
+        screen.say(
+            _("The disk is nearly full: {disk_low}").format(disk_low=rephrased(report.disk_low)), "bold red"
+        )
         screen.say(_("  Free some space; fetching then goes on by itself."))
     return (
         bool(report.unreachable or report.disk_low)
@@ -321,10 +329,12 @@ def say_import(report: ImportReport) -> bool:
             if name not in {h.name for h in report.rejected_by_peer}
         ),
     )
-    _section("Applied", (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green")
+    _section(
+        _("Applied"), (_applied(b) for b in report.applied if b.verdict is Verdict.APPLIED), "bold green"
+    )
     _section(_("Known already, answered again"), map(wording.named, report.replayed))
     told = say_voided(report)
-    _held("Waiting", report.waiting, "bold yellow")
+    _held(_("Waiting"), report.waiting, "bold yellow")
     for batch in report.applied:
         if batch.verdict is not Verdict.APPLIED:
             _say_wrong(batch)
@@ -384,7 +394,9 @@ def _held(title: str, items: Iterable[Held], style: str, *, technical: bool = Fa
         _("{name}, from {peer}: {message}").format(
             name=wording.named(h.name),
             peer=h.peer,
-            message=h.message if technical else advice.of_code(h.code).means or h.message,
+            message=rephrased(h.message)
+            if technical
+            else advice.of_code(h.code).means or rephrased(h.message),
         )
         for h in held
     )

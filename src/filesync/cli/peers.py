@@ -16,8 +16,9 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, listed
 from filesync.cli.options import HERE, Json, Root, site_id
+from filesync.cli.phrases import said
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
 from filesync.transports.link import SftpLink
@@ -114,14 +115,13 @@ def peer_add(
 def _report_peer(
     root: Path, site: str, role: Role, peer: str, link: str | None, fingerprint: str | None, *, relay: bool
 ) -> None:
-    how = (
-        _("comes to us")
-        if link is None
-        else _("is met at {link} (a relay)").format(link=link)
-        if relay
-        else _("is reached at {link}").format(link=link)
-    )
-    screen.say(_("{peer} is a peer now; it {how}").format(peer=peer, how=how), "bold green")
+    if link is None:
+        text = _("{peer} is a peer now; it comes to us")
+    elif relay:
+        text = _("{peer} is a peer now; it is met at {link} (a relay)")
+    else:
+        text = _("{peer} is a peer now; it is reached at {link}")
+    screen.say(text.format(peer=peer, link=link), "bold green")
     if link is not None and link.startswith(SFTP):
         screen.say(
             _("Before the first exchange confirm the server's key: filesync peer trust {peer}").format(
@@ -151,7 +151,7 @@ def _report_peer(
                 "  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
             ).format(peer=peer)
         )
-    meeting = _(" --link FOLDER --relay") if relay else ""
+    meeting = " --link FOLDER --relay" if relay else ""
     screen.say(
         _("Do the same on {peer}: filesync peer add {site} --role {value}{meeting} --key {site}.pub").format(
             peer=peer, site=site, value=role.value, meeting=meeting
@@ -176,7 +176,8 @@ def public_key(path: Path) -> PublicKey:
         return PublicKey.from_openssh(text)
     except (UnicodeDecodeError, ConfigError) as err:
         raise ConfigError(
-            "key-unreadable", _("{path} is not a public key of a site: {err}").format(path=path, err=err)
+            "key-unreadable",
+            _("{path} is not a public key of a site: {err}").format(path=path, err=said(str(err))),
         ) from err
 
 
@@ -248,7 +249,7 @@ def _sftp(root: Path, link: str | None, identity: Path | None, known_hosts: Path
     try:
         SftpLink.parse(link, identity=identity, known_hosts=root)
     except ValueError as err:
-        raise ConfigError("link-invalid", f"--link: {err}") from err
+        raise ConfigError("link-invalid", f"--link: {said(str(err))}") from err
     return found
 
 
@@ -366,7 +367,7 @@ def _same_as_configured(
     if other:
         raise ConfigError(
             "peer-exists",
-            _("{peer} is a peer already, with another {other}").format(peer=peer, other=" and ".join(other)),
+            _("{peer} is a peer already, with another {other}").format(peer=peer, other=listed(other)),
         )
     if not only_key and all(asked is None for asked, _ in wanted.values()):
         raise ConfigError(
@@ -430,7 +431,7 @@ def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
         screen.say(_("No peers yet. Make one: filesync peer add ID --role ROLE --link FOLDER"))
     else:
         screen.table(
-            ("peer", "role", "link", "key"),
+            (_("peer"), _("role"), _("link"), _("key")),
             [
                 (r["peer"], r["role"], _how(r["link"], relay=r["relay"]), r["fingerprint"] or _("not pinned"))
                 for r in rows
@@ -442,4 +443,4 @@ def peer_list(root: Root = HERE, as_json: Json = False) -> Ending:
 def _how(link: str | None, *, relay: bool) -> str:
     if link is None:
         return _("comes to us")
-    return f"{link} (relay)" if relay else link
+    return _("{link} (relay)").format(link=link) if relay else link

@@ -14,6 +14,7 @@ from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.looking import case_line, cured_cases, now
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def show(name: Name, root: Root = HERE, as_json: Json = False) -> Ending:
         return Ending.DONE
     screen.say(case_line(case, site, now(), cured=cured), "bold")
     known = advice.of_code(case.code)
-    screen.say(_("Reason: {code}: {message}").format(code=case.code, message=case.message))
+    screen.say(_("Reason: {code}: {message}").format(code=case.code, message=said(case.message)))
     for file in case.files:
         screen.say(_("File: {folder}").format(folder=folder / file))
     _problems(case, own=own)
@@ -131,7 +132,7 @@ def _problems(case: Case, *, own: bool) -> None:
     screen.heading(f"{wording.plural(len(listed), 'mistake', 'mistakes')}:")
     dataset = case.name.split(".")[0]
     screen.table(
-        ("  document", "field", "rule", _("what is wrong")),
+        (f"  {_('document')}", _("field"), _("rule"), _("what is wrong")),
         [_row(problem, dataset, own=own) for problem in listed],
     )
 
@@ -151,4 +152,4 @@ def _row(problem: Problem, dataset: str, *, own: bool) -> tuple[str, str, str, s
         or ""
     )
     message = problem.message.removeprefix(f"{problem.pointer}: ") if problem.pointer else problem.message
-    return f"  {document}", field, problem.code, message
+    return f"  {document}", field, problem.code, said(message)

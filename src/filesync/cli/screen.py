@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.text import Text
 
 from filesync.cli import wording
-from filesync.cli.language import _
+from filesync.cli.language import _, mark
+from filesync.cli.phrases import said
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from filesync.exchange.reports import Progress
 
+#: What progress counts.
+_COUNTED = (mark("batches"), mark("files"), mark("rows"), mark("documents"), mark("checks"))
 #: Commands that take less are over before a progress line could be read.
 PATIENCE_S = 0.7
 #: Before that a rate is a guess.
@@ -151,9 +154,9 @@ class Watch:
     ...     station.observed(watch).turn()
     """
 
-    def __init__(self, *, quiet: bool, text: str = "working", patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, *, quiet: bool, text: str = mark("working"), patience_s: float = PATIENCE_S) -> None:
         self._shown = not quiet and sys.stderr.isatty()
-        self._text = text
+        self._text = _(text)
         self._patience_s = patience_s
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -182,7 +185,8 @@ class Watch:
                 self._bars.stop()
 
     def __call__(self, tick: Progress, where: str = "") -> None:
-        name = f"{where}: {tick.step}" if where else tick.step
+        step = said(tick.step)
+        name = f"{where}: {step}" if where else step
         self._ticks[name] = tick
         now = time.monotonic()
         if self._bars is None or (now - self._drawn_at < 0.05 and tick.done != tick.total):
@@ -229,7 +233,7 @@ class Watch:
             self._bars.remove_task(waiting)
         if name not in self._tasks:
             self._began[name] = (time.monotonic(), tick.bytes_done or 0)
-            self._tasks[name] = self._bars.add_task(f"{name} ({tick.unit})", total=tick.total, how_far="")
+            self._tasks[name] = self._bars.add_task(f"{name} ({_(tick.unit)})", total=tick.total, how_far="")
         # The bar follows the bytes where there are some: one large file is not one step.
         done, total = (tick.bytes_done, tick.bytes_total) if tick.bytes_total else (tick.done, tick.total)
         began, before = self._began[name]

@@ -19,6 +19,7 @@ from filesync.cli import screen
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
+from filesync.cli.phrases import said
 from filesync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _carried_out(plan: Plan, *, as_json: bool) -> bool:
         for path in plan.removes:
             screen.say(_("Removed: {path}").format(path=path))
         for note in plan.notes:
-            screen.say(note, "yellow")
+            screen.say(said(note), "yellow")
     return True
 
 
@@ -241,8 +242,8 @@ def _tell(plan: Plan, program: str, *, as_json: bool) -> None:
         screen.say(rendering.text_of(data))
     for path in plan.removes:
         screen.say(_("Remove {path}").format(path=path))
-    screen.heading("Then:")
+    screen.heading(_("Then:"))
     for command in commands:
         screen.say(f"  {command}")
     for note in plan.notes:
-        screen.say(f"  {note}")
+        screen.say(f"  {said(note)}")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
-from filesync.cli.language import _, ngettext, pair
+from filesync.cli.language import _, listed, mark, ngettext, pair
 from filesync.protocol.identity import BatchName, parse_file_name
 
 #: One document of a dataset, and several.
@@ -31,6 +31,20 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 _DOCUMENT = pair("document", "documents")
+
+#: States, verdicts and modes as the parts below name them, and what happened to a batch.
+_WORDS = frozenset(
+    {
+        mark("APPLIED"), mark("PARTIAL"), mark("REJECTED"), mark("delta"), mark("snapshot"), mark("unknown"),
+        mark("sealed"), mark("shipped"), mark("carried"), mark("received"), mark("applied"), mark("partial"), mark("rejected"), mark("settled"),
+        mark("retried"), mark("refused"), mark("text"), mark("integer"), mark("boolean"), mark("date"),
+    }
+)  # fmt: skip
+
+
+def word(code: str) -> str:
+    """A state in the chosen language; any other text as it is."""
+    return _(code) if code in _WORDS else code
 
 
 def plural(count: int, one: str, many: str) -> str:
@@ -95,15 +109,19 @@ def age(text: str | None, now: datetime) -> str:
     try:
         then = datetime.fromisoformat(text)
     except ValueError:
-        return f"at {text}"
+        return _("at {text}").format(text=text)
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
     seconds = (now - then).total_seconds()
     if seconds < -120:
         return _("at {text}, which lies in the future: check the clock").format(text=moment(text))
-    for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "h"), (90, 60, "min")):
+    for least, unit, said in (
+        (172_800, 86_400, _("{count} days ago")),
+        (5_400, 3_600, _("{count} h ago")),
+        (90, 60, _("{count} min ago")),
+    ):
         if seconds >= least:
-            return _("{round} {name} ago").format(round=round(seconds / unit), name=name)
+            return said.format(count=round(seconds / unit))
     return _("just now") if seconds < 60 else _("1 min ago")
 
 
@@ -165,7 +183,7 @@ def numbers(values: tuple[int, ...]) -> str:
     texts = [span(first, last) for first, last in spans]
     if len(texts) > 8:
         return _("{texts} and {len} more").format(texts=", ".join(texts[:8]), len=len(texts) - 8)
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+    return listed(texts)
 
 
 def span(first: int, last: int) -> str:

@@ -35,12 +35,11 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
             yield Finding(
                 check,
                 Outcome.FAILED,
-                _("{peer} uses {dataset} v{version}, here {value}").format(
-                    peer=peer,
-                    dataset=dataset,
-                    version=version,
-                    value=f"v{ours.version} is the newest" if ours else "it is not known",
-                ),
+                (
+                    _("{peer} uses {dataset} v{version}, here v{ours} is the newest")
+                    if ours
+                    else _("{peer} uses {dataset} v{version}, here it is not known")
+                ).format(peer=peer, dataset=dataset, version=version, ours=ours.version if ours else 0),
                 about=peer,
                 code="contract-unknown",
             )

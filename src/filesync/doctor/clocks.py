@@ -74,9 +74,11 @@ def clock(root: Path, now: datetime, newest: Newest | None) -> Iterator[Finding]
         amount = _span(abs(skew.ahead_s))
         yield warning(
             "clock",
-            _("{peer}'s clock is at least {amount} {value} this one").format(
-                peer=skew.peer, amount=amount, value="ahead of" if skew.ahead_s > 0 else "behind"
-            ),
+            (
+                _("{peer}'s clock is at least {amount} ahead of this one")
+                if skew.ahead_s > 0
+                else _("{peer}'s clock is at least {amount} behind this one")
+            ).format(peer=skew.peer, amount=amount),
             _(
                 "Set whichever of the two is wrong. Nothing is lost by it; times that {peer} writes are misleading."
             ).format(peer=skew.peer),
@@ -130,7 +132,7 @@ def _file_times(root: Path) -> Iterator[tuple[str, datetime]]:
 
 
 def _span(seconds: float) -> str:
-    for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "h"), (90, 60, "min")):
+    for least, unit, name in ((172_800, 86_400, _("days")), (5_400, 3_600, "h"), (90, 60, "min")):
         if seconds >= least:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds:.0f} s"

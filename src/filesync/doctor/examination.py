@@ -52,7 +52,7 @@ def examine(
         raise ConfigError(
             "peer-unknown",
             _("no peer is called {only!r}; known: {join}").format(
-                only=only, join=", ".join(settings.peers) or "none"
+                only=only, join=", ".join(settings.peers) or _("none")
             ),
         )
     found = [finding]

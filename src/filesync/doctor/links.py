@@ -19,7 +19,7 @@ from filesync.doctor.disks import disk_of, free_space, say_bytes
 from filesync.doctor.findings import Finding, Outcome, failed, of_error, ok, skipped, warning
 from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
 from filesync.errors import TransportError
-from filesync.language import _, mark
+from filesync.language import _, listed, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -323,7 +323,7 @@ def _ask_server(server: SftpProbe, name: str, where: Ways, findings: list[Findin
         findings.append(
             warning(
                 "server's abilities",
-                _("the server lacks {missing}").format(missing=" and ".join(missing)),
+                _("the server lacks {missing}").format(missing=listed(missing)),
                 _("Nothing to do: filesync does without. OpenSSH has both."),
                 name,
             )

@@ -16,7 +16,7 @@ from filesync.doctor.holder import holder_of
 from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
 from filesync.errors import FilesyncError, TransportError
 from filesync.exchange.folders import PARTIAL, Folders
-from filesync.language import _, mark
+from filesync.language import _, listed, mark
 from filesync.stores.checking import quick_check
 from filesync.stores.sqlite import SqliteStore
 from filesync.writers.durable import fsync_folder
@@ -40,7 +40,7 @@ def configuration(root: Path) -> tuple[Settings | None, Finding]:
         settings = config.load(root)
     except FilesyncError as error:
         return None, of_error("configuration", error)
-    peers = ", ".join(settings.peers) or "none"
+    peers = ", ".join(settings.peers) or _("none")
     return settings, ok(
         "configuration",
         _("{site} ({value}) in {root}; peers: {peers}").format(
@@ -105,13 +105,11 @@ def _unusable(folder: Path) -> str | None:
         return _("{folder} is not a folder").format(folder=folder)
     missing = [
         word
-        for word, way in (("read", os.R_OK), ("written", os.W_OK), ("entered", os.X_OK))
+        for word, way in ((_("read"), os.R_OK), (_("written"), os.W_OK), (_("entered"), os.X_OK))
         if not os.access(folder, way)
     ]
     return (
-        _("{folder} may not be {missing}").format(folder=folder, missing=" and ".join(missing))
-        if missing
-        else None
+        _("{folder} may not be {missing}").format(folder=folder, missing=listed(missing)) if missing else None
     )
 
 
@@ -191,7 +189,7 @@ def partials(root: Path, peers: Iterable[str]) -> Finding:
     if other:
         return warning(
             mark("same filesystem"),
-            _("{other} on another disk than inbox/ and outbox/").format(other=" and ".join(other)),
+            _("{other} on another disk than inbox/ and outbox/").format(other=listed(other)),
             _("This works; settled files are copied instead of renamed, so turns take longer."),
         )
     return ok(mark("same filesystem"), _("every .partial/ is on the filesystem of its folders"))
@@ -275,7 +273,7 @@ def lock(root: Path) -> Finding:
     """Who works in the site's folder now, and whether it runs by itself. That somebody does is no fault; the doctor needs no lock."""
     daemon = holder_of(root, Path("run") / "daemon.lock")
     by_itself = (
-        _("; filesync run is at work (process {pid})").format(pid=daemon.pid or "unknown")
+        _("; filesync run is at work (process {pid})").format(pid=daemon.pid or _("unknown"))
         if daemon.held
         else ""
     )
@@ -284,7 +282,7 @@ def lock(root: Path) -> Finding:
         return ok(
             "lock", _("nobody works in this folder at the moment{by_itself}").format(by_itself=by_itself)
         )
-    who = _("process {pid}").format(pid=holder.pid) if holder.pid else "a process"
+    who = _("process {pid}").format(pid=holder.pid) if holder.pid else _("a process")
     if holder.program:
         who += f" ({holder.program})"
     if holder.here:

@@ -197,8 +197,8 @@ def test_every_day_is_closed_and_every_gate_opens(arrived: tuple[Network, list[s
     """Each site closes each day on which it sold; the matriz may then import the BDF of all 305 days, each on its evidence."""
     net, sites, expected = arrived
     days_of: dict[str, list[date]] = defaultdict(list)
-    for site, day in expected:
-        days_of[site].append(date.fromisoformat(day))
+    for site, text in expected:
+        days_of[site].append(date.fromisoformat(text))
     roster = "".join(
         f"[sites.{site}]\nweekdays = []\nopen_on = [{', '.join(day.isoformat() for day in sorted(days))}]\n"
         for site, days in days_of.items()
@@ -209,9 +209,8 @@ def test_every_day_is_closed_and_every_gate_opens(arrived: tuple[Network, list[s
     assert all(isinstance(routine.decide(matriz.context, "importar_bdf", day), Closed) for day in days[::50])
     for site in sites:
         drop = net.root / site / "drop" / "vendas"
-        drop.rename(
-            drop.with_name("taken")
-        )  # what was sealed is what is closed; the source need not be there for ever
+        # What was sealed is what is closed; the source need not be there for ever.
+        drop.rename(drop.with_name("taken"))
         drop.mkdir()
         with Station.open(net.root / site, clock=net.clock) as station:
             for day in sorted(days_of[site]):

@@ -30,6 +30,7 @@ GROUPS = {
     "road_large": ("P8",),
     "road_small": ("P9",),
     "waiting": ("P11",),
+    "reconciling": ("P13",),
 }
 _WITH_PEERS = {"importing", "road_large", "road_small"}
 

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from filesync.contracts.compatibility import added, breaks
 from filesync.contracts.contract import Contract
 from filesync.contracts.describe import ContractPage, describe
 from filesync.contracts.findings import Findings
 from filesync.contracts.keys import Gap
 from filesync.contracts.model import (
+    BreakingError,
     Column,
     ColumnType,
     Continuity,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from filesync.protocol.receipt import Problem
 
 __all__ = [
+    "BreakingError",
     "Column",
     "ColumnType",
     "Continuity",
@@ -46,6 +49,8 @@ __all__ = [
     "Total",
     "Totals",
     "TotalsSum",
+    "added",
+    "breaks",
     "check_manifest",
     "check_receipt",
     "check_schema",

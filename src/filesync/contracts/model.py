@@ -59,6 +59,15 @@ class ContractError(ConfigError):
         self.problems = tuple(problems)
 
 
+class BreakingError(ConfigError):
+    """A version that cannot stand beside the one before it; `problems` holds every reason, pointing into the newer schema."""
+
+    def __init__(self, name: str, before: str, problems: Sequence[SchemaProblem]) -> None:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__("contract-breaking", f"{name}: cannot stand beside {before}:\n{listed}")
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
@@ -167,7 +176,9 @@ class Definition:
     key: tuple[str, ...]
     version_column: str | None = None
     active_column: str | None = None
-    valid_from_column: str | None = None  # of the key: the first day of each of a document's rows; None where there is but one
+    valid_from_column: str | None = (
+        None  # of the key: the first day of each of a document's rows; None where there is but one
+    )
     business_date_column: str | None = None
     encrypted: bool = False
     totals: tuple[Total, ...] = ()

@@ -91,6 +91,13 @@ def compile_pattern(source: str) -> Pattern:
     )
 
 
+def alternatives(source: str) -> tuple[tuple[bool, bool, tuple[Repeat, ...]], ...]:
+    """The outermost alternatives of a pattern: whether each begins and ends where the text does, and what it is made of."""
+    reader = _Reader(source)
+    reader.read()
+    return tuple(reader.top)
+
+
 class _Reader:
     """Recursive descent over the source; `python` collects the same pattern as Python is to see it."""
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from filesync.contracts.annotations import read_definition
+from filesync.contracts.compatibility import breaks
 from filesync.contracts.contract import Contract
 from filesync.contracts.keywords import Problems
-from filesync.contracts.model import ContractError, SchemaProblem
+from filesync.contracts.model import BreakingError, ContractError, SchemaProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +39,7 @@ class Registry:
     def __init__(self, contracts: Iterable[Contract] = (), *, folder: Path | None = None) -> None:
         self._contracts = {(contract.dataset, contract.version): contract for contract in contracts}
         self._files: dict[tuple[str, int], Path] = {}
+        self._forms: dict[str, Contract] = {}
         if folder is not None:
             for path in sorted(folder.glob("*.json")):
                 if found := _FILE_NAME(path.name):
@@ -61,8 +64,30 @@ class Registry:
 
     def latest(self, dataset: str) -> Contract | None:
         """The newest version of a dataset, or None."""
-        versions = [version for name, version in {**self._contracts, **self._files} if name == dataset]
-        return self.get(dataset, max(versions)) if versions else None
+        known = self.known(dataset)
+        return self.get(dataset, known[-1]) if known else None
+
+    def form(self, dataset: str) -> Contract | None:
+        """The newest version, in whose form documents of every version are stored; None where there is none.
+
+        BreakingError where a version cannot stand beside the one before it.
+        """
+        form = self._forms.get(dataset)
+        if form is None:
+            contracts = [
+                contract for version in self.known(dataset) if (contract := self.get(dataset, version))
+            ]
+            for old, new in pairwise(contracts):
+                if problems := breaks(new, old):
+                    raise BreakingError(new.name, old.name, problems)
+            if not contracts:
+                return None
+            form = self._forms[dataset] = contracts[-1]
+        return form
+
+    def known(self, dataset: str) -> tuple[int, ...]:
+        """The versions of a dataset, the newest last; none is loaded for it."""
+        return tuple(version for name, version in self.versions() if name == dataset)
 
     def versions(self) -> tuple[tuple[str, int], ...]:
         """Every (dataset, version) that is known, sorted; none is loaded for it."""

@@ -18,6 +18,7 @@ from filesync.cli.checks import Check
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import Json
+from filesync.cli.phrases import said
 from filesync.day.evidence import EVIDENCE_BYTES_MAX, EvidenceName
 from filesync.errors import FilesyncError
 from filesync.protocol.identity import BatchName, FileKind, FileName, Format, parse_file_name
@@ -43,7 +44,7 @@ def verify(
     from filesync.cli.peers import public_key
 
     public = None if key is None else public_key(key)
-    with screen.Watch(quiet=as_json, text="checking"):
+    with screen.Watch(quiet=as_json, text=_("checking")):
         zips = [path for path in files if path.suffix.lower() == ".zip"]
         checks = [check for path in zips for check in check_dossier(path, public)]
         batches = _batches([path for path in files if path not in zips])
@@ -81,7 +82,7 @@ def _batch(folder: Path, names: list[str], key: PublicKey | None) -> Iterator[Ch
         yield from _evidence(folder / names[0], evidence, key)
         return
     if parsed[0] is None:
-        yield Check(names[0], "name", False, "expected the name of a batch's file, as filesync writes it")
+        yield Check(names[0], "name", False, _("expected the name of a batch's file, as filesync writes it"))
         return
     for file in parsed:
         if file is not None and file.kind is FileKind.RECEIPT:
@@ -105,13 +106,19 @@ def _manifest_and_payload(folder: Path, name: BatchName, key: PublicKey | None) 
         yield Check(file, "manifest", False, err.message)
         return
     if manifest.name != name:
-        yield Check(file, "name", False, f"expected {name.stem}, the manifest is of {manifest.name.stem}")
+        text = _("expected {expected}, the manifest is of {got}")
+        yield Check(file, "name", False, text.format(expected=name.stem, got=manifest.name.stem))
         return
     yield Check(
         file,
         "manifest",
         True,
-        f"{wording.batch(name)}, no. {name.id.seq} of {name.id.feed.origin} for {', '.join(manifest.recipients)}",
+        _("{batch}, no. {seq} of {origin} for {recipients}").format(
+            batch=wording.batch(name),
+            seq=name.id.seq,
+            origin=name.id.feed.origin,
+            recipients=", ".join(manifest.recipients),
+        ),
     )
     yield from _payload(folder / manifest.payload_file, manifest)
 
@@ -131,20 +138,21 @@ def _void(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Check
         yield Check(name, "void", False, err.message)
         return
     if void.name != file.batch:
-        yield Check(name, "name", False, f"expected {file.batch.stem}, the void is of {void.name.stem}")
+        text = _("expected {expected}, the void is of {got}")
+        yield Check(name, "name", False, text.format(expected=file.batch.stem, got=void.name.stem))
         return
-    yield Check(name, "void", True, f"given up by {void.by}: {void.reason}")
+    yield Check(name, "void", True, _("given up by {by}: {reason}").format(by=void.by, reason=void.reason))
     try:
         digest = sha256_hex(canonical(decode((folder / file.batch.manifest).read_bytes()).signed))
     except (OSError, FilesyncError):
-        yield Check(name, "manifest", None, "not compared; the manifest is not beside it")
+        yield Check(name, "manifest", None, _("not compared; the manifest is not beside it"))
         return
     same = digest == void.manifest_sha256
     yield Check(
         name,
         "manifest",
         same,
-        f"sha256 {void.manifest_sha256}" + ("" if same else f"; the one beside it has {digest}"),
+        _digests(void.manifest_sha256, digest),
     )
 
 
@@ -159,18 +167,24 @@ def _evidence(path: Path, name: EvidenceName, key: PublicKey | None) -> Iterator
             path.name,
             "evidence",
             False,
-            f"expected {name.step} of {name.day.isoformat()}, it is of {told[1]} of {told[2]}",
+            _("expected {step} of {day}, it is of {other} of {other_day}").format(
+                step=name.step, day=name.day.isoformat(), other=told[1], other_day=told[2]
+            ),
         )
         return
     if (made := EvidenceName.of(name.step, name.day, signed)) != name:
-        yield Check(path.name, "name", False, f"expected {made}, by its content")
+        yield Check(path.name, "name", False, _("expected {made}, by its content").format(made=made))
         return
     sites, overrides = signed.get("sites", []), signed.get("overrides", [])
     batches = sum(len(site["batches"]) for site in sites)
-    by = f", only by override no. {', '.join(str(one['id']) for one in overrides)}" if overrides else ""
-    yield Check(
-        path.name, "evidence", True, f"{name.step} of {wording.day(name.day)} opened at {signed.get('site')}: {wording.plural(len(sites), 'site', 'sites')}, {wording.plural(batches, 'batch', 'batches')}{by}"
+    text = _("{step} of {day} opened at {site}: {sites}, {batches}").format(
+        step=name.step, day=wording.day(name.day), site=signed.get("site"), sites=wording.plural(len(sites), "site", "sites"),
+        batches=wording.plural(batches, "batch", "batches"),
     )  # fmt: skip
+    if overrides:
+        numbers = ", ".join(str(one["id"]) for one in overrides)
+        text += _(", only by override no. {numbers}").format(numbers=numbers)
+    yield Check(path.name, "evidence", True, text)
 
 
 def _envelope(path: Path, key: PublicKey | None, bytes_max: int = SIGNED_BYTES_MAX) -> Any:
@@ -179,22 +193,33 @@ def _envelope(path: Path, key: PublicKey | None, bytes_max: int = SIGNED_BYTES_M
 
     try:
         if (size := path.stat().st_size) > bytes_max:
-            yield Check(path.name, "size", False, f"expected at most {bytes_max} bytes, got {size}")
+            yield Check(
+                path.name,
+                "size",
+                False,
+                _("expected at most {bytes_max} bytes, got {size}").format(bytes_max=bytes_max, size=size),
+            )
             return None
         envelope = decode(path.read_bytes())
     except OSError as err:
-        yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
+        yield Check(path.name, "file", False, _("cannot be read: {strerror}").format(strerror=err.strerror))
         return None
     except FilesyncError as err:
         yield Check(path.name, "form", False, err.message)
         return None
     if key is None:
-        signed = "there is no signature" if envelope.signature is None else "give --key FILE to check it"
-        yield Check(path.name, "signature", None, f"not checked; {signed}")
+        text = (
+            _("not checked; there is no signature")
+            if envelope.signature is None
+            else _("not checked; give --key FILE to check it")
+        )
+        yield Check(path.name, "signature", None, text)
     else:
         try:
             key.verify(envelope.canonical, envelope.signature)
-            yield Check(path.name, "signature", True, f"made by {key.fingerprint}")
+            yield Check(
+                path.name, "signature", True, _("made by {fingerprint}").format(fingerprint=key.fingerprint)
+            )
         except FilesyncError as err:
             yield Check(path.name, "signature", False, err.message)
     return envelope.signed
@@ -210,11 +235,11 @@ def _payload(path: Path, manifest: Manifest) -> Iterator[Check]:
             path.name,
             "size",
             size == manifest.payload_bytes,
-            f"{size} bytes" + _expected(size, manifest.payload_bytes),
+            _("{size} bytes").format(size=size) + _expected(size, manifest.payload_bytes),
         )
         sha256, _size = digest_file(path)
     except OSError as err:
-        yield Check(path.name, "file", False, f"cannot be read: {err.strerror}")
+        yield Check(path.name, "file", False, _("cannot be read: {strerror}").format(strerror=err.strerror))
         return
     yield Check(
         path.name,
@@ -230,7 +255,9 @@ def _payload(path: Path, manifest: Manifest) -> Iterator[Check]:
             path.name,
             "contract",
             None,
-            f"{manifest.id.feed.dataset}.v{manifest.version} is not known to this filesync",
+            _("{contract} is not known to this filesync").format(
+                contract=f"{manifest.id.feed.dataset}.v{manifest.version}"
+            ),
         )
         return
     yield from _rows(path, manifest, contract)
@@ -240,7 +267,7 @@ def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]
     from filesync.readers.payload import read_payload
 
     if manifest.format is Format.JSONL_AGE:
-        yield Check(path.name, "content", None, "not looked into; it is encrypted to its recipients")
+        yield Check(path.name, "content", None, _("not looked into; it is encrypted to its recipients"))
         return
     sums, bad = contract.totals_sum(), 0
     problems: list[Problem] = []
@@ -262,12 +289,15 @@ def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]
         path.name,
         "rules",
         not bad,
-        f"{wording.documents(first, contract.dataset)} against {contract.name}"
-        + (f": {bad} break it" if bad else ""),
+        (
+            _("{documents} against {contract}: {bad} break it")
+            if bad
+            else _("{documents} against {contract}")
+        ).format(documents=wording.documents(first, contract.dataset), contract=contract.name, bad=bad),
     )
     for problem in problems[:PROBLEMS_SHOWN]:
         row = "" if problem.row is None else f"{wording.one_document(contract.dataset)} {problem.row + 1}: "
-        yield Check(path.name, "rule", False, f"{row}{problem.message}")
+        yield Check(path.name, "rule", False, f"{row}{said(problem.message)}")
     for what, claim, got in (
         ("rows", dict(manifest.rows), dict(sums.rows)),
         ("totals", dict(manifest.totals), dict(sums.totals)),
@@ -277,7 +307,7 @@ def _rows(path: Path, manifest: Manifest, contract: Contract) -> Iterator[Check]
 
 
 def _expected(got: object, claim: object) -> str:
-    return "" if got == claim else f"; the manifest says {claim}"
+    return "" if got == claim else _("; the manifest says {claim}").format(claim=claim)
 
 
 def _receipt(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Check]:
@@ -294,20 +324,40 @@ def _receipt(folder: Path, file: FileName, key: PublicKey | None) -> Iterator[Ch
         yield Check(name, "receipt", False, err.message)
         return
     if (receipt.batch, receipt.recipient) != (file.batch.stem, file.recipient):
-        yield Check(name, "name", False, f"the receipt is of {receipt.recipient} for {receipt.batch}")
+        yield Check(
+            name,
+            "name",
+            False,
+            _("the receipt is of {recipient} for {batch}").format(
+                recipient=receipt.recipient, batch=receipt.batch
+            ),
+        )
         return
-    yield Check(name, "receipt", True, f"{receipt.verdict.value} by {receipt.recipient}")
+    yield Check(
+        name,
+        "receipt",
+        True,
+        _("{verdict} by {recipient}").format(
+            verdict=wording.word(receipt.verdict.value), recipient=receipt.recipient
+        ),
+    )
     from filesync.protocol.envelope import decode
 
     try:
         digest = sha256_hex(canonical(decode((folder / file.batch.manifest).read_bytes()).signed))
     except (OSError, FilesyncError):
-        yield Check(name, "manifest", None, "not compared; the manifest is not beside it")
+        yield Check(name, "manifest", None, _("not compared; the manifest is not beside it"))
         return
     yield Check(
         name,
         "manifest",
         digest == receipt.manifest_sha256,
-        f"sha256 {receipt.manifest_sha256}"
-        + ("" if digest == receipt.manifest_sha256 else f"; the one beside it has {digest}"),
+        _digests(receipt.manifest_sha256, digest),
     )
+
+
+def _digests(claim: str, beside: str) -> str:
+    """The digest of the manifest that is answered, and of the one beside it where that is another."""
+    if claim == beside:
+        return f"sha256 {claim}"
+    return _("sha256 {claim}; the one beside it has {beside}").format(claim=claim, beside=beside)

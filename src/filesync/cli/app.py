@@ -36,6 +36,7 @@ from filesync.cli import (
     verifying,
 )
 from filesync.cli.edge import Edge
+from filesync.cli.language import _
 from filesync.cli.options import HERE, TopRoot
 
 EVERY_DAY, LOOKING, TROUBLE, SETTING_UP = (
@@ -65,7 +66,7 @@ def _version(wanted: bool) -> None:
 def _language(wanted: str | None) -> str | None:
     """Chosen already (edge.py); here it is only understood, or refused."""
     if wanted is not None and language.parse(wanted) is None:
-        raise typer.BadParameter(f"pt-BR or en, not {wanted!r}")
+        raise typer.BadParameter(_("pt-BR or en, not {wanted!r}").format(wanted=wanted))
     return wanted
 
 

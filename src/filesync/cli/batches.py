@@ -11,9 +11,9 @@ from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.cli.sites import at
 from filesync.errors import ConfigError
+from filesync.phrases import said
 from filesync.protocol.receipt import Receipt
 
 if TYPE_CHECKING:

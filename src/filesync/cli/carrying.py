@@ -11,8 +11,8 @@ from filesync.cli import screen, wording
 from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _, pair
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.cli.sites import at
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.exchange.reports import CarryReport, Moved

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from filesync.cli import screen
 from filesync.cli.language import _, mark
-from filesync.cli.phrases import said
+from filesync.phrases import said
 
 #: Good, wrong, could not be looked at.
 _SIGNS = {True: (mark("ok"), ""), False: (mark("WRONG"), "bold red"), None: ("-", "yellow")}

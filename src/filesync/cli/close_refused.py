@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, ngettext
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.day.closing import CloseOrder, CloseRefusedError
@@ -68,14 +69,14 @@ def _plain(refused: CloseRefusedError, order: CloseOrder) -> Refusal:
                 "Close the last shift again first: filesync close --date {iso} --turno N (the count is kept)"
             )
         case _:
-            return refused.message, [], 0, advice.of_error(refused)
+            return said(refused.message), [], 0, advice.of_error(refused)
     return what.format(**facts), [], 0, do.format(**facts)
 
 
 def _unread(refused: CloseRefusedError, found: Unsealed, day: str) -> Refusal:
     what = _("{day} is not closed: the sales could not be read, so nobody knows whether all are sent.")
     do = advice.of_code(found.unread[0].code).do or advice.of_error(refused)
-    lines = [f"{held.name}: {held.message}" for held in found.unread]
+    lines = [f"{held.name}: {said(held.message)}" for held in found.unread]
     return what.format(day=day), lines, len(lines), f"{do} {_('Then close again; nothing was changed.')}"
 
 
@@ -88,8 +89,8 @@ def _unsealed(found: Unsealed, day: str, iso: str) -> Refusal:
     do = _(
         "Seal them: filesync export vendas --date {iso}   Then close again. (filesync send-remote does both.)"
     )
-    said = what.format(day=day, count=wording.number(found.documents))
-    return said, list(found.names), found.documents, do.format(iso=iso)
+    happened = what.format(day=day, count=wording.number(found.documents))
+    return happened, list(found.names), found.documents, do.format(iso=iso)
 
 
 def _mistaken(found: Unsealed, day: str, iso: str) -> Refusal:
@@ -104,8 +105,10 @@ def _mistaken(found: Unsealed, day: str, iso: str) -> Refusal:
     )
     in_line = _("line {row}: {message}")
     lines = [
-        problem.message if problem.row is None else in_line.format(row=problem.row, message=problem.message)
+        said(problem.message)
+        if problem.row is None
+        else in_line.format(row=problem.row, message=said(problem.message))
         for problem in found.problems
     ]
-    said = what.format(day=day, count=wording.number(found.refused))
-    return said, lines, max(found.refused, len(lines)), do.format(iso=iso)
+    happened = what.format(day=day, count=wording.number(found.refused))
+    return happened, lines, max(found.refused, len(lines)), do.format(iso=iso)

@@ -18,6 +18,7 @@ from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _, ngettext
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.sites import at
+from filesync.phrases import said as rephrased
 from filesync.timetable import parse_duration
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _patience(text: str) -> float:
     try:
         return 0.0 if text.strip() == "0" else parse_duration(text)
     except ValueError as err:
-        raise typer.BadParameter(str(err)) from None
+        raise typer.BadParameter(rephrased(str(err))) from None
 
 
 def _attention(report: CloseReport, left: Differences) -> bool:
@@ -214,7 +215,9 @@ def _say_sent(report: SendReport) -> None:
             "bold green",
         )
     for peer, why in report.exchange.unreachable.items():
-        screen.say(_("{peer} could not be reached: {why}").format(peer=peer, why=why), "bold yellow")
+        screen.say(
+            _("{peer} could not be reached: {why}").format(peer=peer, why=rephrased(why)), "bold yellow"
+        )
         known = advice.of_code(report.exchange.codes.get(peer, "unreachable"))
         screen.say(f"  {known.do or advice.of_code('unreachable').do}")
     _say_differences(report.differences, report.day, sending=True)

@@ -14,8 +14,8 @@ from filesync.cli import screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.errors import ConfigError
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.contracts import Registry

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from filesync.cli import screen, wording
-from filesync.cli.language import _, ngettext
+from filesync.cli.language import _, mark, ngettext
 from filesync.day.values import Override, ReasonCode
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.day.page import DayPage, SiteLine, StepLine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: Lines of one part of the page; --json has all.
 LINES_MAX = 20
 #: By colour; the word stands beside it.
-STYLES = {"green": "green", "yellow": "yellow", "red": "bold red", "grey": "dim"}
+STYLES = {mark("green"): "green", mark("yellow"): "yellow", mark("red"): "bold red", "grey": "dim"}
 _LOUD = {"override": "bold white on red", "stale": "bold black on yellow"}
 
 
@@ -247,7 +248,7 @@ def _say_reconciliation(page: DayPage) -> None:
     }
     for colour, amounts in page.reconciliation.colours.items():
         style = {"red": "bold red", "yellow": "yellow", "green": "green"}.get(colour.value, "")
-        screen.say(f"  {colour.value}: {wording.number(amounts.lines)} {words[colour.value]}", style)
+        screen.say(f"  {_(colour.value)}: {wording.number(amounts.lines)} {words[colour.value]}", style)
     if page.stale:
         screen.say(_("  *** STALE: {command} ***").format(command=command), _LOUD["stale"])
 
@@ -268,6 +269,6 @@ def _say_events(page: DayPage) -> None:
     if len(page.events) > len(shown):
         screen.say(_("  … {count} earlier (--json has all)").format(count=len(page.events) - len(shown)))
     for event in shown:
-        facts = ", ".join(str(event.detail[name]) for name in _SHOWN if name in event.detail)
+        facts = ", ".join(said(str(event.detail[name])) for name in _SHOWN if name in event.detail)
         line = f"  {wording.moment(event.at)}  {words.get(event.what, event.what)}, {event.who}"
         screen.say(f"{line}: {facts}" if facts else line)

@@ -25,8 +25,8 @@ from filesync.cli import advice, language, screen
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
 from filesync.cli.options import AS_JSON
-from filesync.cli.phrases import said
 from filesync.errors import ConfigError, FilesyncError, TransportError
+from filesync.phrases import said
 
 #: What the machine can do to us that is no mistake of the program's.
 _MACHINE = {

@@ -14,7 +14,7 @@ from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Json, Root, site_id
-from filesync.cli.phrases import said
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.doctor.exceptions import Exceptions

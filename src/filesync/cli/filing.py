@@ -13,9 +13,10 @@ import typer
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.gates import say_closed
-from filesync.cli.language import _, ngettext
+from filesync.cli.language import _, mark, ngettext
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
+from filesync.phrases import said as rephrased
 
 if TYPE_CHECKING:
     from filesync.day.filing import FilingReport, WrongFileError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Lines of one kind that are shown; --json has more.
 LINES_MAX = 12
+#: Parts of a file that say something of it.
+_RECORDS = (mark("header"), mark("trailer"))
 _COMMANDS = {"bdf": "import-bdf", "ca": "import-ca"}
 
 File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The billing file. Without one: what waits in the folder drop/.", exists=True, dir_okay=False, show_default=False)]  # fmt: skip
@@ -98,7 +101,9 @@ def _waiting(dataset: str, day: date | None, root: Path, *, as_json: bool) -> En
         for report in done:
             _say(report, here, now)
         for name, err in failed:
-            screen.say(_("{name} was not taken: {why}").format(name=name, why=err.message), "bold red")
+            screen.say(
+                _("{name} was not taken: {why}").format(name=name, why=rephrased(err.message)), "bold red"
+            )
             screen.say(f"  {advice.of_error(err)}")
         if not done and not failed:
             screen.say(_("Nothing waits in {folder}.").format(folder=f"drop/{dataset}"))
@@ -153,7 +158,7 @@ def _say(report: FilingReport, here: Path, now: datetime) -> None:
 def _say_set_aside(count: int, problems: Sequence[Problem]) -> None:
     text = ngettext("{count} row was not taken, because of a mistake in it:", "{count} rows were not taken, because of mistakes in them:", count)  # fmt: skip
     screen.say(text.format(count=wording.number(count)), "bold red")
-    _lines(problem.message for problem in problems)
+    _lines(rephrased(problem.message) for problem in problems)
 
 
 def _say_wrong(err: WrongFileError, *, as_json: bool) -> Ending:
@@ -166,7 +171,7 @@ def _say_wrong(err: WrongFileError, *, as_json: bool) -> Ending:
     else:
         screen.complain(_("The file is wrong, and nothing of it was taken:"))
         for problem in err.problems[:LINES_MAX]:
-            screen.complain(f"  {problem.message}")
+            screen.complain(f"  {rephrased(problem.message)}")
         screen.complain("", do)
     return Ending.ATTENTION
 
@@ -201,14 +206,14 @@ def _say_check(found: CheckReport, now: datetime) -> None:
         screen.table(
             ("", "", "", ""),
             [
-                (f"  {said.record}", said.name, said.got or "-", _agrees(said.right, said.expected))
+                (f"  {_(said.record)}", said.name, said.got or "-", _agrees(said.right, said.expected))
                 for said in found.said
             ],
             heads=False,
         )
     if found.wrong:
         screen.say(_("The file is wrong as a whole:"), "bold red")
-        _lines(problem.message for problem in found.wrong)
+        _lines(rephrased(problem.message) for problem in found.wrong)
     if found.set_aside:
         _say_set_aside(found.set_aside, found.problems)
     _say_beside_sales(found)
@@ -252,7 +257,7 @@ def _say_beside_sales(found: CheckReport) -> None:
 def _agrees(right: bool | None, expected: str | None) -> str:
     if right is None:
         return ""
-    return _("agrees") if right else _("expected {expected}").format(expected=expected)
+    return _("agrees") if right else _("expected {expected}").format(expected=rephrased(expected or ""))
 
 
 def _counts(counts: dict[str, Any]) -> str:

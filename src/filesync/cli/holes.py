@@ -15,6 +15,7 @@ from filesync.cli.ending import Ending
 from filesync.cli.language import _, ngettext
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
+from filesync.phrases import said as rephrased
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +147,7 @@ def say_voided(report: ImportReport) -> bool:
     """The part of an import's report about numbers that were given up and batches that were asked for. Whether anything was said."""
     if report.voided:
         screen.say(_("Given up ({count}):").format(count=wording.number(len(report.voided))), "bold yellow")
-        _lines([f"{wording.named(held.name)}: {held.message}" for held in report.voided])
+        _lines([f"{wording.named(held.name)}: {rephrased(held.message)}" for held in report.voided])
     if report.sent_again:
         screen.say(
             _("Asked for again, and sent again ({count}):").format(count=wording.number(len(report.sent_again))), "bold"

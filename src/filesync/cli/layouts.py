@@ -9,14 +9,19 @@ import typer
 
 from filesync.cli import screen
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Json, Root
 from filesync.errors import ConfigError
+from filesync.phrases import said as rephrased
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from filesync.sources.layouts import Check, Layout, Record, Rule
+
+
+#: How layouts tell a record's parts apart.
+_SHAPES = (mark("csv"), mark("fixed"))
 
 
 def listing(root: Root = HERE, as_json: Json = False) -> Ending:
@@ -29,7 +34,7 @@ def listing(root: Root = HERE, as_json: Json = False) -> Ending:
         return Ending.DONE
     screen.table(
         (_("layout"), _("of"), _("shape"), _("where"), _("what it is")),
-        [(one.name, one.dataset, one.shape.value, one.origin, one.title) for one in known],
+        [(one.name, one.dataset, _(one.shape.value), one.origin, _(one.title)) for one in known],
     )
     screen.say(
         _("The shipped ones are examples; no layout is official. Your own go into layouts/: docs/layouts.md")
@@ -47,7 +52,10 @@ def show(
 
     known = {layout.name: layout for layout in layouts(root.absolute())}
     if name not in known:
-        raise ConfigError("layout-unknown", f"no layout is called {name!r}; known: {', '.join(known)}")
+        raise ConfigError(
+            "layout-unknown",
+            _("no layout is called {name!r}; known: {known}").format(name=name, known=", ".join(known)),
+        )
     if as_json:
         screen.say_json(_page(known[name]))
     else:
@@ -75,7 +83,7 @@ def check(
             day = f", {one.day.isoformat()}" if one.day is not None else ""
             screen.say(_("{name} ({dataset}): fits{day}").format(name=one.layout.name, dataset=one.layout.dataset, day=day), "bold green")  # fmt: skip
         else:
-            screen.say(_("{name} ({dataset}): does not: {why}").format(name=one.layout.name, dataset=one.layout.dataset, why=one.why))  # fmt: skip
+            screen.say(_("{name} ({dataset}): does not: {why}").format(name=one.layout.name, dataset=one.layout.dataset, why=rephrased(one.why)))  # fmt: skip
     if not fitting:
         screen.say(_("No layout fits. Copy the one that is nearest into layouts/ and change it: filesync layout show NAME > layouts/mine.toml"))  # fmt: skip
     return Ending.DONE if len(fitting) == 1 else Ending.ATTENTION
@@ -101,7 +109,7 @@ def _check_layout(file: Path, *, as_json: bool) -> Ending:
     elif problems:
         screen.say(_("{file} cannot be used as a layout:").format(file=file), "bold red")
         for problem in problems:
-            screen.say(f"  {problem}")
+            screen.say(f"  {rephrased(problem)}")
     else:
         screen.say(_("{file} can be used as a layout.").format(file=file), "bold green")
     return Ending.ATTENTION if problems else Ending.DONE

@@ -15,8 +15,8 @@ from filesync.cli.ending import Ending
 from filesync.cli.holes import say_holes
 from filesync.cli.language import _, mark, ngettext
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.cli.sites import at
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.exchange.context import Context

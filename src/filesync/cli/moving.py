@@ -14,8 +14,8 @@ from filesync.cli.ending import Ending, worst
 from filesync.cli.holes import say_voided
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said as rephrased
 from filesync.cli.sites import at
+from filesync.phrases import said as rephrased
 from filesync.protocol.identity import BatchName, Format
 from filesync.protocol.receipt import Problem, Verdict
 

@@ -18,8 +18,8 @@ from filesync.cli import screen
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, listed
 from filesync.cli.options import HERE, Json, Root, site_id
-from filesync.cli.phrases import said
 from filesync.errors import ConfigError
+from filesync.phrases import said
 from filesync.protocol.identity import Role
 from filesync.transports.link import SftpLink
 

@@ -12,6 +12,7 @@ from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.sites import at
+from filesync.phrases import said as rephrased
 from filesync.timetable import parse_duration
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _patience(text: str) -> float:
     try:
         return 0.0 if text == "0" else parse_duration(text)
     except ValueError as err:
-        raise typer.BadParameter(str(err)) from None
+        raise typer.BadParameter(rephrased(str(err))) from None
 
 
 def export_portal(
@@ -136,14 +137,14 @@ def _say_sealed(vendas: SealReport, clientes: SealReport | None) -> None:
             ),
             "bold red",
         )
-        _lines([problem.message for problem in vendas.problems])
+        _lines([rephrased(problem.message) for problem in vendas.problems])
 
 
 def _say_customers(report: PortalReport) -> None:
     if report.clientes_failed is not None:
         screen.say(
             _("The customers' names could not be sent: {message}").format(
-                message=report.clientes_failed.message
+                message=rephrased(report.clientes_failed.message)
             ),
             "bold red",
         )
@@ -159,12 +160,16 @@ def _say_customers(report: PortalReport) -> None:
 
 def _say_standing(report: PortalReport, day: str) -> None:
     for peer, why in report.exchange.unreachable.items():
-        screen.say(_("{peer} could not be reached: {why}").format(peer=peer, why=why), "bold yellow")
+        screen.say(
+            _("{peer} could not be reached: {why}").format(peer=peer, why=rephrased(why)), "bold yellow"
+        )
         screen.say(f"  {advice.of_code(report.exchange.codes.get(peer, 'unreachable')).do}")
     standing, total = report.standing, report.total
     if standing.refused:
         screen.say(_("The portal did not take all of it:"), "bold red")
-        _lines([f"{wording.named(name)}: {verdict.value}" for name, verdict in standing.refused])
+        _lines(
+            [f"{wording.named(name)}: {wording.word(verdict.value)}" for name, verdict in standing.refused]
+        )
         screen.say(
             _(
                 "  What it says of them: filesync show BATCH. When that is cured there: filesync export-portal --date {day} --again"

@@ -14,8 +14,8 @@ from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.looking import case_line, cured_cases, now
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.cli.sites import at
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.exchange.quarantine import Case

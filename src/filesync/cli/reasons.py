@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from filesync.cli import screen, wording
 from filesync.cli.language import _, ngettext
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ def reason_lines(reason: Reason, now: datetime) -> Iterator[str]:
     since = _(", since {moment} ({age})").format(moment=wording.moment(reason.since), age=wording.age(reason.since, now)) if reason.since else ""  # fmt: skip
     yield f"- {_sentence(reason)}{since}"
     if reason.command is None:
-        yield f"  {reason.action}"
+        yield f"  {said(reason.action)}"
     elif reason.at is None:
         yield f"  {reason.command}"
     else:
@@ -83,7 +84,14 @@ def reason_lines(reason: Reason, now: datetime) -> Iterator[str]:
 def _sentence(reason: Reason) -> str:
     from filesync.day.values import ReasonCode as Code
 
-    facts = {**reason.detail, "feed": reason.feed, "epoch": reason.epoch, "numbers": _numbers(reason)}
+    facts = {
+        **reason.detail,
+        "problem": said(str(reason.detail.get("problem", ""))),
+        "what": _(str(reason.detail.get("what", ""))),
+        "feed": reason.feed,
+        "epoch": reason.epoch,
+        "numbers": _numbers(reason),
+    }
     match reason.code:
         case Code.NOT_CLOSED:
             text = _not_closed(reason)

@@ -13,6 +13,7 @@ from filesync.cli.moving import say_exchange, say_import
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.sites import at
 from filesync.day.values import StepOutcome
+from filesync.phrases import said as rephrased
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,11 +68,11 @@ def _say_steps(received: Receiving) -> None:
     """What followed by itself."""
     for step in received.steps:
         if step.outcome is StepOutcome.RAN:
-            screen.say(_("{step} of {day}: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold green")  # fmt: skip
+            screen.say(_("{step} of {day}: {message}").format(step=step.step, day=wording.day(step.day), message=rephrased(step.message)), "bold green")  # fmt: skip
         elif step.outcome is StepOutcome.FAILED:
-            screen.say(_("{step} of {day} failed: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold red")  # fmt: skip
+            screen.say(_("{step} of {day} failed: {message}").format(step=step.step, day=wording.day(step.day), message=rephrased(step.message)), "bold red")  # fmt: skip
         elif step.outcome is StepOutcome.CLOSED:
-            screen.say(_("{step} of {day} is closed again: {message}").format(step=step.step, day=wording.day(step.day), message=step.message), "bold yellow")  # fmt: skip
+            screen.say(_("{step} of {day} is closed again: {message}").format(step=step.step, day=wording.day(step.day), message=rephrased(step.message)), "bold yellow")  # fmt: skip
 
 
 def _say(received: Receiving, now: datetime) -> None:

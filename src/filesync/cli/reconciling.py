@@ -15,7 +15,7 @@ import typer
 
 from filesync.cli import screen, wording
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, mark
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.rows import STDOUT, reais, say_json_rows, write_csv
 from filesync.cli.sites import at
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LINES_MAX = 40
 VALUES_MAX = 20
 
-_STYLES = {"red": "bold red", "yellow": "yellow", "green": "green"}
+_STYLES = {mark("red"): "bold red", mark("yellow"): "yellow", mark("green"): "green", mark("white"): ""}
 _COLUMNS = (
     "cor", "origem", "cupom", "venda_id", "postagem", "codigo_rastreio", "servico", "contrato", "sub_caixa", "numero_atendimento", "forma",
     "valor_venda", "bdf", "bdf_por", "bdf_difere", "bdf_linha", "bdf_quantidade", "bdf_valor", "ca", "ca_por", "ca_difere", "ca_linha",
@@ -92,13 +92,14 @@ def _colours(only: str | None) -> tuple[Colour, ...]:
         return ()
     words = [word.strip().lower() for word in only.split(",") if word.strip()]
     try:
-        chosen = {Colour(word) for word in words}
+        known = {_(colour.value): colour for colour in Colour}  # as they are shown; in English always
+        chosen = {known.get(word) or Colour(word) for word in words}
     except ValueError:
         chosen = set()
     if not chosen:
         raise typer.BadParameter(
             _("--only takes {colours}, not {only!r}").format(
-                colours=", ".join(colour.value for colour in Colour), only=only
+                colours=", ".join(_(colour.value) for colour in Colour), only=only
             )
         )
     return tuple(chosen)
@@ -183,7 +184,7 @@ def _say_colours(found: Summary) -> None:
     }
     columns = ("", _("lines"), _("sold"), "BDF", "C.A.", "")
     rows = [
-        (colour.value, *_amounts(found.colours[colour], found), meanings[colour])
+        (_(colour.value), *_amounts(found.colours[colour], found), meanings[colour])
         for colour in Colour
         if found.count(colour)
     ]
@@ -224,7 +225,7 @@ def _say_lines(lines: Iterable[Line], count: int) -> None:
 def _line(line: Line) -> tuple[str, ...]:
     attendance = "/".join(part or "-" for part in (line.sub_caixa, line.numero_atendimento))
     return (
-        line.colour.value, line.site or "-", line.ticket or "-", line.codigo_rastreio or "-", line.servico,
+        _(line.colour.value), line.site or "-", line.ticket or "-", line.codigo_rastreio or "-", line.servico,
         attendance if attendance != "-/-" else "-", _money(line.valor_centavos), _side_money(line.bdf), _side_money(line.ca), _why(line),
     )  # fmt: skip
 
@@ -284,7 +285,7 @@ def _say_table(found: Summary, dimension: Dimension) -> None:
         By.CONTRACT: (_("contract"), _("(none)")),
         By.FORM: (_("payment form"), _("(no payment)")),
     }[dimension]
-    columns = (title, _("lines"), _("sold"), "BDF", "C.A.", *(colour.value for colour in Colour))
+    columns = (title, _("lines"), _("sold"), "BDF", "C.A.", *(_(colour.value) for colour in Colour))
     rows = []
     largest = sorted(values, key=lambda value: -add(values[value]).lines)[:VALUES_MAX]
     for value in sorted(largest):

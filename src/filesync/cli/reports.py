@@ -61,7 +61,9 @@ def client(
             if report.client.name is None and not (report.client.sums.sales or report.client.sums.cancelled):
                 raise ConfigError(
                     "client-unknown",
-                    f"no customer {code!r} is held at {station.context.me}, and no sale of {when} names one",
+                    _("no customer {code!r} is held at {site}, and no sale of {day} names one").format(
+                        code=code, site=station.context.me, day=when
+                    ),
                 )
             if as_json:
                 head = {
@@ -114,7 +116,7 @@ def _opened(root: Path, *, quiet: bool) -> Iterator[tuple[Station, Contract, Con
     with at(root, quiet=quiet) as station:
         vendas = station.context.contracts.latest("vendas")
         if vendas is None:
-            raise ConfigError("dataset-unknown", "no contract for 'vendas': reports are made from sales")
+            raise ConfigError("dataset-unknown", _("no contract for 'vendas': reports are made from sales"))
         yield station, vendas, station.context.contracts.latest("clientes")
 
 

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from filesync.cli import wording
 from filesync.cli.language import _, mark
-from filesync.cli.phrases import said
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

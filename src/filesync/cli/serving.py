@@ -19,8 +19,8 @@ from filesync.cli import screen
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
-from filesync.cli.phrases import said
 from filesync.errors import ConfigError
+from filesync.phrases import said
 
 if TYPE_CHECKING:
     from filesync.service.installing import Plan

@@ -18,9 +18,9 @@ from filesync.cli.checks import Check
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import Json
-from filesync.cli.phrases import said
 from filesync.day.evidence import EVIDENCE_BYTES_MAX, EvidenceName
 from filesync.errors import FilesyncError
+from filesync.phrases import said
 from filesync.protocol.identity import BatchName, FileKind, FileName, Format, parse_file_name
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from filesync.demo.billing import STORY, Billing, billing_of_day
 from filesync.demo.billing_files import billing_file
 from filesync.demo.shop import EVENING, MORNING, Shop, money
 from filesync.language import _
+from filesync.phrases import said
 from filesync.sources.layout_choice import layouts
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _steps(shop: Shop, morning: Morning) -> None:
             if report.outcome is StepOutcome.RAN:
                 morning.steps[report.step] = True
             where = None if report.evidence is None else matriz.context.folders.evidence / report.evidence
-            shop.cured(_("{step}: {message}").format(step=report.step, message=report.message), where)
+            shop.cured(_("{step}: {message}").format(step=report.step, message=said(report.message)), where)
         summary = reconciling.summary(matriz.context, shop.day)
     if summary is None:
         return

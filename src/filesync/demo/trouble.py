@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filesync.demo.sales import sales_of_day
 from filesync.demo.shop import NOON, SALES, SITES, Shop, money, total, vendas
 from filesync.language import _
+from filesync.phrases import said
 from filesync.protocol.identity import FileKind, parse_file_name
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def travel(shop: Shop) -> None:
     for held in report.imported.set_aside:
         shop.plain(
             _("the matriz sets aside {name} ({code}): {message}").format(
-                name=held.name, code=held.code, message=held.message
+                name=held.name, code=held.code, message=said(held.message)
             ),
             shop.dir / "matriz" / "quarantine" / held.peer,
         )

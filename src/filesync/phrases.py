@@ -1,6 +1,6 @@
 """What comes from below in English, said in the chosen language where its form is known.
 
-The parts below the command line say facts in English sentences, with names and numbers in them: why a link failed, what is wrong with a row,
+The parts below the edges of the house say facts in English sentences, with names and numbers in them: why a link failed, what is wrong with a row,
 what a step of the day did. `said` knows the forms that people meet often and says them with the same facts. What it does not know stays as it is.
 
 - Only for showing. Nothing is decided by such a sentence, and programs (`--json`) get it as it was made.
@@ -15,8 +15,7 @@ from functools import cache
 from string import Formatter
 from typing import Final
 
-from filesync.cli.language import _, mark
-from filesync.language import Language, chosen
+from filesync.language import Language, _, chosen, mark
 
 #: Longer texts are told as they came.
 _CHARS_MAX: Final = 2_000

@@ -94,10 +94,7 @@ def test_the_rows_of_one(shop: Shop, tmp_path: Path) -> None:
         written = list(csv.DictReader(file, delimiter=";"))
     assert len(written) == len(DATASETS["produtos"])
     first = next(one for one in DATASETS["produtos"] if one["codigo"] == written[0]["codigo"])
-    assert (
-        written[0]["preco"]
-        == f"{first['preco_centavos'] // 100},{first['preco_centavos'] % 100:02d}"
-    )
+    assert written[0]["preco"] == f"{first['preco_centavos'] // 100},{first['preco_centavos'] % 100:02d}"
     rows = shop.at_caixa("cadastros", "clientes", "--json").json["rows"]
     assert sorted(rows, key=lambda one: one["codigo"]) == DATASETS["clientes"]
     assert "… and 20 more" in shop.at_caixa("cadastros", "clientes").out

@@ -38,7 +38,9 @@ def test_status_names_the_peers_that_were_heard(shop: Shop) -> None:
     assert (peer["peer"], peer["role"], peer["not_arrived"]) == (
         "caixa-01", "caixa", [{"feed": "vendas.caixa-01.matriz", "count": 1, "first": 1, "last": 1}],
     )  # fmt: skip
-    assert peer["feeds"] == [{"dataset": "vendas", "audience": "matriz", "sealed": 1, "oldest_open": 1, "shipped": 0}]
+    assert peer["feeds"] == [
+        {"dataset": "vendas", "audience": "matriz", "sealed": 1, "oldest_open": 1, "shipped": 0}
+    ]
 
 
 def test_a_line_each_for_what_is_odd() -> None:

@@ -228,7 +228,7 @@ _days = (date(2026, 3, 2) + timedelta(days=n) for n in itertools.count())
 _numbers = itertools.count(1)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     drawn=_sales,
     bdf=_file,

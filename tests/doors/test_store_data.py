@@ -20,8 +20,9 @@ from store_samples import DAY, MATRIZ, STORES, bare, contract, document, flat, h
 
 from filesync.contracts import Contract, Registry
 from filesync.errors import ConfigError, TransportError
-from filesync.stores import database, tables
-from filesync.stores.sqlite import SqliteStore, in_runs
+from filesync.stores import sqlite_database, tables
+from filesync.stores.sqlite import SqliteStore
+from filesync.stores.tables import in_runs
 from filesync.stores.values import KeyExistsError
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ def test_another_writer_is_waited_for_and_then_it_is_the_road(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "filesync.db"
-    monkeypatch.setattr(database, "_PRAGMAS", ("busy_timeout = 20", *database._PRAGMAS[1:]))
+    monkeypatch.setattr(sqlite_database, "_PRAGMAS", ("busy_timeout = 20", *sqlite_database._PRAGMAS[1:]))
     with SqliteStore.create(path, MATRIZ) as store, bare(path) as other, other.cursor() as cursor:
         cursor.execute("BEGIN IMMEDIATE").fetchall()
         with pytest.raises(TransportError) as failure, store.transaction():

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from filesync.cli.app import app
 from filesync.errors import TransportError
 from filesync.protocol.identity import Role
-from filesync.stores import database
+from filesync.stores import sqlite_database
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def test_the_command_says_that_the_database_has_no_room(
     many = sales(count=900)
     (drop / "day.jsonl").write_text("".join(json.dumps(sale) + "\n" for sale in many), encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_PRAGMAS", (*database._PRAGMAS, f"max_page_count = {pages}"))
+        patch.setattr(sqlite_database, "_PRAGMAS", (*sqlite_database._PRAGMAS, f"max_page_count = {pages}"))
         said = command(shop.root / "caixa-01", "turn")
         assert said.code in (1, 3)
         assert "full" in said.text
@@ -274,7 +274,7 @@ def test_a_database_that_may_not_be_written_says_so(shop: Network, monkeypatch: 
     shop.close()
     sell(shop)
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_PRAGMAS", (*database._PRAGMAS, "query_only = ON"))
+        patch.setattr(sqlite_database, "_PRAGMAS", (*sqlite_database._PRAGMAS, "query_only = ON"))
         said = command(shop.root / "caixa-01", "turn")
         assert said.code == 2
         assert "readonly" in said.text

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from filesync.stores.store import Store
+
 Rows = list[dict[str, Any]]
 LAYOUTS = {layout.name: layout for layout in shipped_layouts()}
 BDF, BDF_CSV, CA, CA_CSV = (
@@ -136,7 +138,7 @@ def in_order(billing: Rows) -> Rows:
     return sorted(billing, key=lambda r: (int(r["sub_caixa"]), int(r["numero_atendimento"]), r["sequencia"]))
 
 
-def store(shop: Shop) -> SqliteStore:
+def store(shop: Shop) -> Store:
     return shop["matriz"].context.store
 
 

@@ -18,8 +18,8 @@ from filesync.demo.sales import cancelled
 from filesync.errors import ConfigError, RejectedError
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
-from filesync.stores.database import Database
 from filesync.stores.sqlite import SqliteStore
+from filesync.stores.sqlite_database import SqliteDatabase
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
@@ -499,7 +499,7 @@ def test_an_installation_that_begins_anew_in_the_middle_of_the_day_has_a_line_of
     sell(shop, day[:4])
     before = shop["caixa-01"].context.epoch
     shop.close()
-    ledger = Database(shop.root / "caixa-01" / "filesync.db")
+    ledger = SqliteDatabase(shop.root / "caixa-01" / "filesync.db")
     ledger.run("UPDATE fs_meta SET value = 'k3v7q2mb' WHERE key = 'epoch'")
     ledger.close()
     sell(shop, day)

@@ -2,6 +2,8 @@
 
 - Small batches of one contract share a transaction (group commit): read, checked and appended together. A group in which anything is
   wrong is split in halves until the bad batch stands alone, so that one bad batch never costs its neighbours anything.
+- Documents are stored in the form of the newest version of their contract that is known here (versions.py); read, checked, counted and
+  answered by the version that their batch names.
 - A single batch streams: chunk by chunk, checked in one thread while the last chunk is appended in another; memory is bounded.
 - A new batch is appended straight into its tables. Only when a key is there already does the transaction go back to its savepoint and
   take the stage-and-merge way, in which a later version of a row wins and an older one never overwrites.
@@ -23,7 +25,7 @@ import pyarrow.compute as pc
 
 from filesync.contracts import Contract, Late, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
-from filesync.exchange import discreet, quarantine
+from filesync.exchange import discreet, quarantine, versions
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import named
 from filesync.exchange.pipeline import ahead
@@ -32,7 +34,7 @@ from filesync.protocol.envelope import INT_MAX, canonical
 from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
-from filesync.stores.sqlite import in_runs
+from filesync.stores.tables import in_runs
 from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.exchange.arrivals import Verified
-    from filesync.stores.sqlite import Tx
+    from filesync.stores.store import Tx
 
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
 BAD_DOCUMENTS_MAX = 10_000
@@ -113,6 +115,7 @@ def apply_group(ctx: Context, group: Sequence[Ready]) -> Iterator[AppliedBatch]:
 def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] | None:
     """The common case: everything is new and right. None: something is not, look closer."""
     contract = group[0].contract
+    form = versions.form_of(ctx, contract)
     manifests = [ready.verified.manifest for ready in group]
     if sum(manifest.payload_bytes for manifest in manifests) > ctx.settings.limits.payload_bytes_max:
         return None
@@ -137,13 +140,10 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
             return None
     try:
         with ctx.store.transaction() as tx:
-            tx.ensure_tables(contract)
+            tx.ensure_tables(form)
             ids = [tx.next_batch_id() for _ in group]
-            tx.append(
-                contract,
-                contract.flatten(table),
-                _owners(contract, table, pa.array(ids, pa.int64()).take(owner)),
-            )
+            rows = versions.in_form(form, contract, table)
+            tx.append(form, form.flatten(rows), _owners(form, rows, pa.array(ids, pa.int64()).take(owner)))
             results = [
                 (ready, _decide(ctx, ready, batch_id, Verdict.APPLIED, dict(m.rows), dict(m.totals), ()))
                 for ready, batch_id, m in zip(group, ids, manifests, strict=True)
@@ -168,6 +168,7 @@ def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict
 def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
     """One batch, however large, however wrong."""
     manifest, contract = ready.verified.manifest, ready.contract
+    form = versions.form_of(ctx, contract)
     outcome = _Outcome(contract.totals_sum())
     with ctx.store.transaction() as tx:
         batch_id = tx.next_batch_id()
@@ -176,18 +177,18 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             _too_large(ctx, ready)
             _in_clear(ready)
             _in_time(ctx, ready)
-            tx.ensure_tables(contract)
+            tx.ensure_tables(form)
             try:
-                flat = (contract.flatten(chunk) for chunk in _good_chunks(ctx, ready, outcome))
+                flat = _flat(form, contract, _good_chunks(ctx, ready, outcome))
                 # Sorted in the thread that reads, for writing takes longer. A run is large, so only one waits.
-                for run in ahead(in_runs(contract, flat), depth=1, single=ready.data is not None):
-                    tx.append(contract, run, batch_id)
+                for run in ahead(in_runs(form, flat), depth=1, single=ready.data is not None):
+                    tx.append(form, run, batch_id)
             except KeyExistsError:
                 tx.rollback_to(start)
-                tx.ensure_tables(contract)
-                outcome = _merge(ctx, tx, ready, batch_id)
+                tx.ensure_tables(form)
+                outcome = _merge(ctx, tx, ready, form, batch_id)
             if manifest.mode is Mode.SNAPSHOT and not outcome.bad:
-                tx.deactivate_absent(contract, batch_id, manifest.id.feed.origin, manifest.business_date)
+                tx.deactivate_absent(form, batch_id, manifest.id.feed.origin, manifest.business_date)
             verdict, rows, totals = _verdict(outcome), outcome.sums.rows, outcome.sums.totals
             _promisable(ready.verified.stem, totals)
             problems = tuple(outcome.problems)
@@ -220,12 +221,12 @@ def _summary(ready: Ready, outcome: _Outcome) -> Problem:
     return Problem("partial", f"{outcome.bad} of {documents} documents were not applied; the others were")
 
 
-def _merge(ctx: Context, tx: Tx, ready: Ready, batch_id: int) -> _Outcome:
+def _merge(ctx: Context, tx: Tx, ready: Ready, form: Contract, batch_id: int) -> _Outcome:
     """Some keys are held already: stage everything, then decide per key."""
     manifest, contract = ready.verified.manifest, ready.contract
     outcome = _Outcome(contract.totals_sum())
-    stage = (contract.flatten(chunk) for chunk in ahead(_good_chunks(ctx, ready, outcome)))
-    merged = tx.merge(contract, stage, batch_id, RowOrder(manifest.id.feed, manifest.id.epoch))
+    stage = _flat(form, contract, ahead(_good_chunks(ctx, ready, outcome)))
+    merged = tx.merge(form, stage, batch_id, RowOrder(manifest.id.feed, manifest.id.epoch))
     if merged.duplicate_count:
         keys = ", ".join("/".join(map(str, key)) for key in merged.duplicates[:3])
         raise RejectedError(
@@ -235,6 +236,10 @@ def _merge(ctx: Context, tx: Tx, ready: Ready, batch_id: int) -> _Outcome:
     if merged.conflict_count:
         return _without_conflicts(ctx, ready, np.asarray(merged.conflict_rows), merged.conflicts)
     return outcome
+
+
+def _flat(form: Contract, contract: Contract, chunks: Iterator[pa.Table]) -> Iterator[dict[str, pa.Table]]:
+    return (form.flatten(versions.in_form(form, contract, chunk)) for chunk in chunks)
 
 
 def _without_conflicts(

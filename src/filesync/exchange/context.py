@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from filesync.config import Peer, Settings
     from filesync.contracts import Registry
     from filesync.exchange.folders import Folders
-    from filesync.stores.sqlite import SqliteStore
+    from filesync.stores.store import Store
 
 SOFTWARE = f"filesync {__version__}"
 
@@ -40,7 +40,7 @@ class Context:
 
     settings: Settings
     folders: Folders
-    store: SqliteStore
+    store: Store
     contracts: Registry
     clock: Clock = system_clock
     observe: Observer = unobserved

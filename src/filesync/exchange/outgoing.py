@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from filesync.errors import ConfigError, RejectedError
-from filesync.exchange import discreet
+from filesync.exchange import discreet, versions
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import Order, Piece, batches, pieces
 from filesync.exchange.reports import Progress, SealedBatch, SealReport
@@ -27,7 +27,7 @@ from filesync.protocol.envelope import canonical, encode, sha256_hex
 from filesync.protocol.identity import BatchId, Feed, Format, Mode
 from filesync.protocol.manifest import Manifest
 from filesync.stores.digests import Digests
-from filesync.stores.sqlite import OutgoingRecord
+from filesync.stores.values import OutgoingRecord
 from filesync.writers import durable
 from filesync.writers.payload import write_payload
 
@@ -110,6 +110,8 @@ def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
             prepared.temporary.unlink(missing_ok=True)
         raise
     _finish(ctx, order, recipients, wave, report)
+    if report.held:
+        report.failed.append(versions.waiting(ctx, contract, recipients, report.held))
     if contract.active_column is not None:
         report.beginners = ctx.store.beginners(contract.dataset, order.audience, recipients)
     return report
@@ -152,7 +154,7 @@ def _prepare(
     head: Standing | None,
 ) -> _Prepared:
     """Write the payload and make the promise."""
-    contract = order.contract
+    contract = order.sealed_as
     first = next(parts)
     seq = 1 if head is None else head.seq + 1
     outbox = ctx.folders.outbox(recipients[0])

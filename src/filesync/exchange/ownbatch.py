@@ -32,7 +32,7 @@ from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, Verdict
 from filesync.readers.payload import read_payload
 from filesync.stores.files import FileRecord
-from filesync.stores.sqlite import in_runs
+from filesync.stores.tables import in_runs
 from filesync.stores.values import IncomingRecord
 from filesync.writers import durable
 from filesync.writers.payload import write_payload

@@ -45,7 +45,7 @@ class NewestApplied:
 
 
 class Cadastros:
-    """A part of the store (`SqliteStore.cadastros`)."""
+    """A part of the store (`Store.cadastros`)."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

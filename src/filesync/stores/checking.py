@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from filesync.protocol.heartbeat import Heartbeat
 from filesync.protocol.receipt import Receipt
 from filesync.stores import peers
-from filesync.stores.database import QUERIES, Database
+from filesync.stores.database import QUERIES
+from filesync.stores.sqlite_database import SqliteDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ class Newest:
 
 def quick_check(path: Path, problems_max: int = 10) -> list[str]:
     """What SQLite finds wrong with the file; empty where it is whole. Raises `ConfigError` where it is no database at all."""
-    db = Database(path)
+    db = SqliteDatabase(path)
     try:
         found = [str(text) for (text,) in db.select(f"PRAGMA quick_check({problems_max:d})")]
     finally:
@@ -75,7 +76,7 @@ def quick_check(path: Path, problems_max: int = 10) -> list[str]:
 
 def newest(path: Path) -> Newest:
     """The newest entries, without reading history."""
-    db = Database(path)
+    db = SqliteDatabase(path)
     try:
         with db.snapshot():
             sealed = db.select(QUERIES["doctor_sealed"])

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Days:
-    """A part of the store (`SqliteStore.days`). `write` opens a transaction, or joins the one that is open."""
+    """A part of the store (`Store.days`). `write` opens a transaction, or joins the one that is open."""
 
     def __init__(self, db: Database, write: Callable[[], AbstractContextManager[None]]) -> None:
         self._db = db
@@ -65,7 +65,7 @@ class Days:
         ]  # fmt: skip
 
     def sealed_in(self, dataset: str, audience: str, digests: pa.Table) -> npt.NDArray[np.int64]:
-        """The batch in which each of these documents was sealed last (0: not remembered). `digests` as for `SqliteStore.unsealed`."""
+        """The batch in which each of these documents was sealed last (0: not remembered). `digests` as for `Store.unsealed`."""
         with self._db.snapshot():
             return memory.sealed_in(self._db, dataset, audience, digests)
 

@@ -43,7 +43,7 @@ class FileRecord:
 
 
 class Files:
-    """A part of the store (`SqliteStore.files`). `write` opens a transaction, or joins the one that is open."""
+    """A part of the store (`Store.files`). `write` opens a transaction, or joins the one that is open."""
 
     def __init__(self, db: Database, write: Callable[[], AbstractContextManager[None]]) -> None:
         self._db = db

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Holes:
-    """A part of the store (`SqliteStore.holes`). `write` opens a transaction, or joins the one that is open."""
+    """A part of the store (`Store.holes`). `write` opens a transaction, or joins the one that is open."""
 
     def __init__(self, db: Database, write: Callable[[], AbstractContextManager[None]]) -> None:
         self._db = db

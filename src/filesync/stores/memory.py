@@ -7,7 +7,7 @@ of a million, and are compared by numpy instead of one by one: a third of the co
 - Keys are compared whole (128 bits), content too. Of one key only the last sealing is remembered.
 - Much work goes by ranges of buckets (digests.py), so that memory stays bounded whatever is remembered, sealed or asked.
 
-Writing functions expect an open transaction (sqlite.py). What is not here: making digests (contracts/digests.py).
+Writing functions expect an open transaction (store.py). What is not here: making digests (contracts/digests.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The ledger of heartbeats: what peers said of themselves, what they were told, and how far this site's feeds are for each of them.
 
-Writing functions expect an open transaction (sqlite.py). Nothing else in the ledger depends on these rows.
+Writing functions expect an open transaction (store.py). Nothing else in the ledger depends on these rows.
 """
 
 from __future__ import annotations

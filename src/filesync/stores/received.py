@@ -3,7 +3,7 @@
 - A number is decided once; the head of a feed moves forward only.
 - Receipts are handed out exactly as they were recorded.
 
-Writing functions expect an open transaction (sqlite.py). What is not here: deciding anything (protocol/admission.py).
+Writing functions expect an open transaction (store.py). What is not here: deciding anything (protocol/admission.py).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ PAGE_LINES: Final = 8_192
 
 
 class Reconciling:
-    """A part of the store (`SqliteStore.reconciling`). `write` opens a transaction, or joins the one that is open."""
+    """A part of the store (`Store.reconciling`). `write` opens a transaction, or joins the one that is open."""
 
     def __init__(self, db: Database, write: Callable[[], AbstractContextManager[None]]) -> None:
         self._db = db

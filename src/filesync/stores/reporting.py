@@ -148,7 +148,7 @@ _POSTING: Final = (
 
 
 class Reporting:
-    """A part of the store (`SqliteStore.reporting`). One report is open at a time."""
+    """A part of the store (`Store.reporting`). One report is open at a time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

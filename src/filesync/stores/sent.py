@@ -3,7 +3,7 @@
 - A number is issued once: batch, deliveries, head and memory are recorded together, before the manifest is published.
 - The first answer of a recipient stands. Settling is idempotent: what a crash left half-told is told again.
 
-Writing functions expect an open transaction (sqlite.py). What is not here: files, and whether an answer fits (exchange/settling.py).
+Writing functions expect an open transaction (store.py). What is not here: files, and whether an answer fits (exchange/settling.py).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 - Rows are appended in key order, chunk by chunk: keys are random UUIDs, and a B-tree that is filled in order is built twice as fast.
 - A table only grows: a later contract version may add columns; it may not change a key.
 
-Names are quoted, and come from contracts only. Writing functions expect an open transaction (sqlite.py). What is not here: rows whose
+Names are quoted, and come from contracts only. Writing functions expect an open transaction (store.py). What is not here: rows whose
 key is held already (merge.py).
 """
 
@@ -74,6 +74,16 @@ def ensure_tables(db: Database, contract: Contract) -> None:
             if column.name not in held:
                 # Rows of earlier versions have no value for it, required or not.
                 db.run(f"ALTER TABLE {quoted(relation.table)} ADD COLUMN {_declared(column, required=False)}")
+
+
+def lacks(db: Database, contract: Contract) -> bool:
+    """Whether tables of an earlier version are there which `ensure_tables` would add something to."""
+    held = [dict(db.select(QUERIES["table_columns"], (relation.table,))) for relation in contract.relations]
+    return bool(held[0]) and any(
+        column.name not in columns
+        for relation, columns in zip(contract.relations, held, strict=True)
+        for column in relation.columns
+    )
 
 
 def append(

@@ -21,7 +21,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 from filesync import __version__
-from filesync.cli import advice, language, screen
+from filesync.cli import advice, language, screen, usage
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
 from filesync.cli.options import AS_JSON
@@ -53,7 +53,12 @@ class Edge(TyperGroup):
         """Choose the language before anything is said, help pages included."""
         language.prepare(args)
         language.localize(self)
-        return super().make_context(info_name, args, parent, **extra)
+        usage.localize_frame(self)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            usage.rephrased(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:  # typer's own Context is not public
         """Run the command and end the program with its exit code."""
@@ -72,6 +77,7 @@ class Edge(TyperGroup):
             ending = _gone()  # rich ends the program itself when its reader has gone
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("typer", "click"):
+                usage.rephrased(error)
                 raise  # usage errors and exits: typer shows them
             ending = _bug(error)
         ctx.exit(int(ending or Ending.DONE))

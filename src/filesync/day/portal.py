@@ -132,7 +132,7 @@ def ask(station: Station, report: PortalReport) -> None:
             went.disk_low = went.disk_low or now.disk_low
         station.settle(name)
     report.standing = portal_day(ctx, report.day)
-    whole = report.client is None and not report.vendas.refused
+    whole = report.client is None and not (report.vendas.refused or report.vendas.held)
     refused = {name for name, _ in report.standing.refused}
     # What was just sealed is there once it is answered; the day is read again only where something was refused.
     if (

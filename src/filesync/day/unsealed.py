@@ -136,6 +136,7 @@ class _Look:
         part = _Part(report)
         self.parts.append(part)
         places: list[npt.NDArray[np.int64]] = []
+        order = replace(order, under=None)  # what waits for its recipients is not sealed either
         try:
             for piece in pieces(ctx, order, self._of_day(order.contract, chunks, part, places), report):
                 for row, key in enumerate(piece.digests.column("key_digest").to_pylist()):

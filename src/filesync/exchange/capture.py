@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, RejectedError, TransportError
-from filesync.exchange import discreet, quarantine
+from filesync.exchange import discreet, quarantine, versions
 from filesync.exchange.cutting import PROBLEMS_MAX, BadRowsError, Order
 from filesync.exchange.dropped import patience, stamp
 from filesync.exchange.outgoing import seal
@@ -76,14 +76,16 @@ def order_of(ctx: Context, export: Export) -> Order:
         known = ", ".join(ctx.contracts.datasets())
         raise ConfigError("dataset-unknown", f"no contract for {export.dataset!r}; known datasets: {known}")
     chosen = ctx.settings.dataset(export.dataset)
+    audience = ctx.settings.audience_of(export.dataset, export.to)
     return Order(
         contract,
-        ctx.settings.audience_of(export.dataset, export.to),
+        audience,
         Format.JSONL_AGE if contract.encrypted else export.format or chosen.format,
         chosen.documents_max,
         export.business_date,
         export.full,
         export.again,
+        versions.common(ctx, contract, ctx.settings.members(audience)),
     )
 
 
@@ -196,7 +198,8 @@ def _export_file(
     beginners: tuple[str, ...],
 ) -> SealReport:
     label = _label(ctx, path)
-    settings = f"{source.digest(order.contract.name)} {order.audience}"
+    # What waits for a recipient is looked for again when it knows more: then the version is another one.
+    settings = " ".join([source.digest(order.contract.name), order.audience, *_under(order)])
     with patience(path):
         if wanted.hurried and dropped.settled(path, label, settings):
             return SealReport(wanted.dataset)
@@ -223,6 +226,10 @@ def _export_file(
         ctx.store.record_captured(label, digest, settings, outcome, ctx.now())
         dropped.done_with(label, settings, before)
     return report
+
+
+def _under(order: Order) -> tuple[str, ...]:
+    return () if order.under is None else (order.under.name,)
 
 
 def _not_yet(ctx: Context, wanted: Export, label: str, verdict: NotYet) -> SealReport:
@@ -334,6 +341,7 @@ def _add(total: SealReport, part: SealReport) -> None:
     total.documents += part.documents
     total.unchanged += part.unchanged
     total.refused += part.refused
+    total.held += part.held
     total.problems = [*total.problems, *part.problems][:PROBLEMS_MAX]
     total.gaps += part.gaps
     total.sources += part.sources

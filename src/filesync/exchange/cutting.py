@@ -2,6 +2,7 @@
 
 - Every document is checked here: the contract, its origem, its key named once. Those that fail are counted and named, not sealed.
 - What was sealed before with the same content falls out.
+- What an older version cannot say whole, where recipients know no newer one, falls out too, and waits (versions.py).
 - A batch holds one business date, and rows owed from at most one rejected batch (its `replaces`), up to the configured size.
 """
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from filesync.config import RELAYS_BY_ROLE
 from filesync.contracts import OnBadRows
 from filesync.contracts.digests import RowDigests, row_digests
+from filesync.contracts.expressing import expressible
 from filesync.errors import RejectedError
 from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import Problem
@@ -42,7 +44,10 @@ class BadRowsError(RejectedError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to seal and for whom. `full` ignores what was sealed before (and makes a snapshot where the contract has an active column)."""
+    """What to seal and for whom. `full` ignores what was sealed before (and makes a snapshot where the contract has an active column).
+
+    `under`: an older version that is sealed instead of `contract`, which not all recipients know.
+    """
 
     contract: Contract
     audience: str
@@ -51,6 +56,12 @@ class Order:
     business_date: date | None = None
     full: bool = False
     again: bool = False
+    under: Contract | None = None
+
+    @property
+    def sealed_as(self) -> Contract:
+        """The version that the batches name."""
+        return self.under or self.contract
 
     @property
     def mode(self) -> Mode:
@@ -72,8 +83,8 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
     """Check each chunk and cut it into pieces; documents that were sealed before fall out here."""
     contract = order.contract
     if order.mode is Mode.SNAPSHOT:  # absence is only known of the whole
-        whole = [contract.conform(chunk) for chunk in chunks]
-        chunks = [pa.concat_tables(whole)] if whole else []
+        parts = [contract.conform(chunk) for chunk in chunks]
+        chunks = [pa.concat_tables(parts)] if parts else []
     for raw in chunks:
         given = contract.conform(raw)
         digests = row_digests(given, contract.key)
@@ -99,6 +110,15 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
                 fresh = fresh.take(order_of_rows)
                 table, memory = table.take(fresh.column("row")), memory.take(fresh.column("row"))
             owed = fresh.column("owed_batch").combine_chunks()
+        if order.under is not None:
+            whole = table.num_rows
+            table, fits = expressible(contract, order.under, table)
+            if held := whole - table.num_rows:
+                if order.mode is Mode.SNAPSHOT:  # what it did not hold would count as gone: all of it waits
+                    report.held += whole
+                    return
+                report.held += held
+                memory, owed = memory.filter(pa.array(fits)), owed.filter(pa.array(fits))
         yield from _cut(ctx, order, table, memory.select(["key_digest", "content_digest"]), owed)
 
 

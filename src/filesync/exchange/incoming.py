@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.exchange.context import Context
+    from filesync.protocol.identity import Feed
 
 Gaps = dict[FeedEpoch, list[tuple[int, int]]]
 
@@ -204,8 +205,8 @@ def _damage(listing: Listing, verified: Verified, size: int, found: str) -> Prob
 
 
 def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int) -> None:
-    """Apply in groups of one contract and format. The sort is stable: a feed's batches keep their order."""
-    for group in _groups(sorted(waiting, key=lambda ready: ready.verified.manifest.id.feed.dataset)):
+    """Apply in groups of one contract and format."""
+    for group in _groups(_in_order(waiting)):
         by_stem = {ready.verified.stem: ready for ready in group}
         for batch in apply_group(ctx, group):
             report.applied.append(batch)
@@ -234,6 +235,22 @@ def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int)
                 )
         _archive(ctx, [r for r in group if decided[r.verified.stem].verdict is not Verdict.REJECTED])
         ctx.observe(Progress("apply", len(report.applied), total, "batches"))
+
+
+def _in_order(readies: list[Ready]) -> list[Ready]:
+    """By contract, so that groups are large though half of the sites send a newer version; a feed's batches keep their order.
+
+    Where a feed changes its version, what comes after the change has its turn after everything that came before one.
+    """
+    changes: dict[Feed, tuple[int, int]] = {}  # the version that came last, and how often it was another one
+    order: list[tuple[str, int, int]] = []
+    for ready in readies:
+        manifest = ready.verified.manifest
+        feed, version = manifest.id.feed, manifest.version
+        last, count = changes.get(feed, (version, 0))
+        changes[feed] = (version, count + (last != version))
+        order.append((feed.dataset, changes[feed][1], version))
+    return [readies[place] for place in sorted(range(len(readies)), key=order.__getitem__)]
 
 
 def _groups(readies: list[Ready]) -> Iterator[list[Ready]]:

@@ -58,6 +58,7 @@ class SealedBatch:
 @dataclass(slots=True)
 class SealReport:
     """`unchanged`: documents sealed before with this content. `refused`: documents that broke the contract (all counted, some named).
+    `held`: documents that wait until their recipients know a newer version of the contract (versions.py); `failed` says so too.
 
     `failed`: files that could not be read; the others were captured. `begun_for`: sites for whose sake a snapshot was made, for they came to
     the audience when the feed had begun. `beginners`: such sites that still wait for one, because this source may not hold everything.
@@ -68,6 +69,7 @@ class SealReport:
     documents: int = 0
     unchanged: int = 0
     refused: int = 0
+    held: int = 0
     problems: list[Problem] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)

@@ -41,6 +41,7 @@ from filesync.exchange.reports import (
 from filesync.exchange.road import Roads
 from filesync.exchange.settling import settle_all, sweep
 from filesync.exchange.status import Status, read_status
+from filesync.exchange.versions import grow
 from filesync.protocol.identity import Feed, Format, Role, check_id, new_epoch
 from filesync.protocol.signing import SigningKey
 from filesync.sources import Kind
@@ -119,7 +120,13 @@ class Station:
                 "site-mismatch",
                 f"{settings.database} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
             )
-        return cls(Context(settings, Folders(root), store, contracts or site_contracts(root), clock, observe))
+        try:
+            contracts = contracts or site_contracts(root)
+            grow(store, contracts)
+        except BaseException:
+            store.close()
+            raise
+        return cls(Context(settings, Folders(root), store, contracts, clock, observe))
 
     def close(self) -> None:
         """Close the store."""
@@ -306,7 +313,9 @@ class Station:
 
     def _capture(self, report: TurnReport, *, whole: bool, crashed: Crashed | None) -> None:
         try:
-            report.exported += voids.seal_again(self.context)
+            for done in voids.seal_again(self.context):
+                report.exported.append(done)
+                report.failed_sources += done.failed
         except (RejectedError, ConfigError, TransportError) as err:
             report.failed_sources.append(Held(self.context.me, "voids", err.code, err.message))
         for dataset, source in self.context.settings.sources.items():

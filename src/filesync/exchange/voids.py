@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from filesync.contracts.digests import row_digests
 from filesync.errors import ConfigError, FilesyncError
+from filesync.exchange import versions
 from filesync.exchange.answering import acknowledge, put_away, receipt_file, refusal
 from filesync.exchange.arrivals import Admitted, Standings, collect, known_numbers, list_inbox
 from filesync.exchange.context import SOFTWARE
@@ -118,12 +119,15 @@ def seal_again(ctx: Context) -> Iterator[SealReport]:
         chunks = (part.table for part in read_payload(payload, manifest.format, contract))
         whole = manifest.mode is Mode.SNAPSHOT and owed.last
         order = Order(
-            contract, feed.audience, manifest.format, ctx.settings.dataset(feed.dataset).documents_max, manifest.business_date, full=whole
+            contract, feed.audience, manifest.format, ctx.settings.dataset(feed.dataset).documents_max, manifest.business_date, full=whole,
+            under=versions.common(ctx, contract, ctx.settings.members(feed.audience)),
         )  # fmt: skip
-        yield seal(
+        again = seal(
             ctx, order, chunks if whole else (_still_owed(ctx, order, owed, chunk) for chunk in chunks)
         )
-        ctx.store.holes.sealed_again(owed.batch_id)
+        yield again
+        if not again.held:
+            ctx.store.holes.sealed_again(owed.batch_id)
 
 
 def _still_owed(ctx: Context, order: Order, owed: GivenUp, chunk: pa.Table) -> pa.Table:

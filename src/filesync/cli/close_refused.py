@@ -48,8 +48,8 @@ def _plain(refused: CloseRefusedError, order: CloseOrder) -> Refusal:
     facts = {
         "day": wording.day(order.day),
         "iso": order.day.isoformat(),
-        "turno": order.turno,
-        "before": order.turno - 1,
+        "turno": order.turno or 1,
+        "before": (order.turno or 1) - 1,
     }
     match refused.code:
         case "day-empty":

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 #: Lines of one kind that are shown; the rest is counted.
 LINES_MAX = 12
 
-Turno = Annotated[int, typer.Option("--turno", min=1, max=99, metavar="N", help="The shift that is closed.")]
+Turno = Annotated[
+    int | None,
+    typer.Option("--turno", min=1, max=99, metavar="N", help="The shift that is closed.", show_default="1, or the last one where no amount is said"),
+]  # fmt: skip
 Contado = Annotated[
     int | None,
     typer.Option("--contado", metavar="1234,56", parser=centavos, help="The cash that was counted in the drawer.", show_default="as in the close before"),
@@ -62,7 +65,7 @@ DespiteRefused = Annotated[
 def close(
     day: Day,
     contado: Contado = None,
-    turno: Turno = 1,
+    turno: Turno = None,
     abertura: Abertura = None,
     suprimentos: Suprimentos = None,
     sangrias: Sangrias = None,
@@ -99,7 +102,7 @@ def close(
 def send_remote(
     day: Day,
     contado: Contado = None,
-    turno: Turno = 1,
+    turno: Turno = None,
     abertura: Abertura = None,
     suprimentos: Suprimentos = None,
     sangrias: Sangrias = None,

@@ -46,11 +46,12 @@ CLOSING_ROLES: Final = (Role.CAIXA, Role.POSTO)
 class CloseOrder:
     """What a person says when closing. None: as in the close before; where there is none, nothing (the count must be said once).
 
+    `turno` None: the first shift; where nothing is said of a drawer, the last one that was closed, for that is what closes a day again.
     `despite_refused`: close although the source holds documents of the day that break the contract; the remark then names them.
     """
 
     day: date
-    turno: int = 1
+    turno: int | None = None
     contado_centavos: int | None = None
     abertura_centavos: int | None = None
     suprimentos_centavos: int | None = None
@@ -59,6 +60,17 @@ class CloseOrder:
     observacao: str | None = None
     sem_movimento: bool = False
     despite_refused: bool = False
+
+    @property
+    def says_no_cash(self) -> bool:
+        """Whether every amount stays as it was said before."""
+        amounts = (
+            self.contado_centavos,
+            self.abertura_centavos,
+            self.suprimentos_centavos,
+            self.sangrias_centavos,
+        )
+        return all(amount is None for amount in amounts)
 
 
 class CloseOutcome(Enum):
@@ -105,33 +117,37 @@ def close(station: Station, order: CloseOrder) -> CloseReport:
         _all_sealed(order, found)
         batches = ctx.store.days.sealed(order.day)
         told = closings(ctx, batches)
-        document, sums = _document(ctx, order, batches, told, found)
-        before = told.get(order.turno)
+        turno = order.turno or (max(told, default=1) if order.says_no_cash else 1)
+        document, sums = _document(ctx, order, turno, batches, told, found)
+        before = told.get(turno)
         if before is not None and _same(before, document) and not _refused(batches):
-            return _report(ctx, order, CloseOutcome.UNCHANGED, before, None, sums, found)
+            return _report(ctx, order.day, CloseOutcome.UNCHANGED, before, None, sums, found)
         if before is not None:
             document["versao"] = before.get("versao", 0) + 1
         table, problems, _ = wanted.contract.from_documents([document])
         if problems:
             raise CloseRefusedError("close-invalid", f"{CLOSING} of {order.day}: {problems[0].message}")
-        (batch,) = seal_table(ctx, wanted, table).sealed
+        done = seal_table(ctx, wanted, table)
+        if done.held:
+            raise CloseRefusedError(done.failed[0].code, done.failed[0].message)
+        (batch,) = done.sealed
         # At this instant the day is closed here.
         outcome = CloseOutcome.CLOSED if before is None else CloseOutcome.CORRECTED
-        return _report(ctx, order, outcome, document, batch, sums, found)
+        return _report(ctx, order.day, outcome, document, batch, sums, found)
 
 
 def _report(
     ctx: Context,
-    order: CloseOrder,
+    day: date,
     outcome: CloseOutcome,
     document: dict[str, Any],
     batch: SealedBatch | None,
     sums: Figures,
     found: Unsealed,
 ) -> CloseReport:
-    between = differences(ctx, order.day, cash_centavos=document["diferenca_centavos"], gaps=sums.gaps)
+    between = differences(ctx, day, cash_centavos=document["diferenca_centavos"], gaps=sums.gaps)
     versao = document.get("versao", 0)
-    return CloseReport(order.day, order.turno, outcome, versao, document, batch, sums, between, found)
+    return CloseReport(day, document["turno"], outcome, versao, document, batch, sums, between, found)
 
 
 # ------------------------------------------------------------------------------------------------ what must be true before
@@ -177,20 +193,21 @@ def _refused(batches: Sequence[DaySealed]) -> bool:
 def _document(
     ctx: Context,
     order: CloseOrder,
+    turno: int,
     batches: Sequence[DaySealed],
     told: Mapping[int, dict[str, Any]],
     found: Unsealed,
 ) -> tuple[dict[str, Any], Figures]:
     day = order.day.isoformat()
     sums, day_feeds = figures(ctx, batches), feeds(batches)
-    before = told.get(order.turno)
-    earlier = [document for turno, document in told.items() if turno < order.turno]
-    if order.turno > 1 and order.turno - 1 not in told:
+    before = told.get(turno)
+    earlier = [document for shift, document in told.items() if shift < turno]
+    if turno > 1 and turno - 1 not in told:
         raise CloseRefusedError(
             "turno-missing",
-            f"{day}, turno {order.turno}: expected turno {order.turno - 1} closed before it, got no close of it",
+            f"{day}, turno {turno}: expected turno {turno - 1} closed before it, got no close of it",
         )
-    if before is not None and max(told) > order.turno:
+    if before is not None and max(told) > turno:
         # What was sold later belongs to the last shift; here only the drawer can be corrected.
         sold = fechamento.Sold.of_document(before)
         last = told[max(told)]
@@ -201,27 +218,27 @@ def _document(
             )
     else:
         sold = fechamento.Sold.since(sums, day_feeds, earlier)
-    drawer = _drawer(order, before)
+    drawer = _drawer(order, turno, before)
     said = order.sem_movimento or (before is not None and bool(before["sem_movimento"]))
     if sold.nothing and not said:
         raise CloseRefusedError(
             "day-empty",
-            f"{day}, turno {order.turno}: expected sales, or to be told that there were none, got neither",
+            f"{day}, turno {turno}: expected sales, or to be told that there were none, got neither",
         )
     if order.sem_movimento and not sold.nothing:
         raise CloseRefusedError(
             "day-not-empty",
-            f"{day}, turno {order.turno}: expected no sales (sem movimento), got {sold.quantidade_vendas}, {sold.total_vendas_centavos} centavos",
+            f"{day}, turno {turno}: expected no sales (sem movimento), got {sold.quantidade_vendas}, {sold.total_vendas_centavos} centavos",
         )
     names = [problem.message.split(": ")[0] for problem in found.problems]
     drawer = replace(drawer, observacao=fechamento.remark(drawer.observacao, found.refused, names))
-    key = fechamento.Key(ctx.me, order.day, order.turno)
+    key = fechamento.Key(ctx.me, order.day, turno)
     document = fechamento.document(key, ctx.now(), sold, drawer)
     fechamento.check(document)
     return document, sums
 
 
-def _drawer(order: CloseOrder, before: Mapping[str, Any] | None) -> fechamento.Drawer:
+def _drawer(order: CloseOrder, turno: int, before: Mapping[str, Any] | None) -> fechamento.Drawer:
     held = before or {}
 
     def said(value: int | None, name: str) -> int:
@@ -230,7 +247,7 @@ def _drawer(order: CloseOrder, before: Mapping[str, Any] | None) -> fechamento.D
     if order.contado_centavos is None and before is None:
         raise ConfigError(
             "count-missing",
-            f"{order.day.isoformat()}, turno {order.turno}: expected the cash that was counted, got nothing",
+            f"{order.day.isoformat()}, turno {turno}: expected the cash that was counted, got nothing",
         )
     return fechamento.Drawer(
         said(order.abertura_centavos, "abertura_centavos"),

@@ -25,7 +25,8 @@ Key = tuple[str, str, str]  # dataset, audience, epoch
 
 def not_closed(site: SiteDay, beyond: Sequence[tuple[Key, Range]]) -> Reason:
     """The close of the last shift is not here. `beyond`: closes that the site says are sealed; which day they are of, it does not say."""
-    turno = f" of shift {site.turnos}" if site.turnos > 1 else ""
+    shift = _open_shift(site)
+    turno = f" of shift {shift}" if site.turnos > 1 else ""
     day = site.day.isoformat()
     if beyond:
         (key, numbers) = beyond[0]
@@ -35,25 +36,31 @@ def not_closed(site: SiteDay, beyond: Sequence[tuple[Key, Range]]) -> Reason:
         return Reason(
             ReasonCode.NOT_CLOSED, site.site, f"{site.site}: a close{turno} {moving} (number {spans((numbers,))} of {_feed(site, key)})",
             action, at, command, str(_feed(site, key)), key[2], (numbers,), known, _since(site, key, numbers), site.last_contact,
-            {"turno": site.turnos},
+            {"turno": shift},
         )  # fmt: skip
     command = closing_command(site)
     return Reason(
         ReasonCode.NOT_CLOSED, site.site,
         f"{site.site}: {day} is not closed{turno}; nothing that came from there says that a close was made",
         f"close the day at {site.site}: {command}", site.site, command, known=Known.NOT_PRODUCED, last_contact=site.last_contact,
-        detail={"turno": site.turnos},
+        detail={"turno": shift},
     )  # fmt: skip
 
 
 def closing_command(site: SiteDay, *, again: bool = False) -> str:
-    """What is typed at the site to close its day: a posto sends it in the same breath. Closed `again`, the count stands."""
+    """What is typed at the site to close its day: a posto sends it in the same breath. Closed `again`, the count stands, and it is the last shift's."""
     day = site.day.isoformat()
-    turno = f" --turno {site.turnos}" if site.turnos > 1 and not again else ""
     if again:
         return f"filesync close --date {day}"
+    turno = f" --turno {_open_shift(site)}" if site.turnos > 1 else ""
     verb = "send-remote" if site.role is Role.POSTO else "close"
     return f"filesync {verb} --date {day}{turno} --contado VALOR"
+
+
+def _open_shift(site: SiteDay) -> int:
+    """The shift whose turn it is to be closed: shifts are closed in their order."""
+    closed = {closing.turno for closing in site.closings}
+    return next((turno for turno in range(1, site.turnos) if turno not in closed), site.turnos)
 
 
 def missing(

@@ -1,6 +1,6 @@
 """Keep the catalogues of the command line's texts: `make catalogue` (or, to look only: `python .ci/catalogue.py --check`).
 
-Gathers every marked text of src/filesync and every text of the help pages, brings `locale/<language>/LC_MESSAGES/filesync.po` up to
+Gathers every marked text of src/filesync, every text of the help pages and of the shipped contracts, brings `locale/<language>/LC_MESSAGES/filesync.po` up to
 date (translations stay, texts that are gone go), and compiles it to `filesync.mo`. Ends with 1, and the list, where a text has no translation
 or where the files are not what would be written now.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 
@@ -18,7 +19,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from filesync.cli.language import help_texts
+from filesync.contracts import Registry, describe
 from filesync.language import DOMAIN, FOLDER
+from filesync.sources.layout_choice import shipped_layouts
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src" / "filesync"
@@ -34,9 +37,22 @@ def gathered() -> Catalog:
     texts = Catalog(project="filesync", charset="utf-8")
     for _, _, message, _, _ in extract_from_dir(SOURCES, [("**.py", "python")], keywords=KEYWORDS):
         texts.add(message)
-    for text in help_texts(typer.main.get_command(app)):
-        texts.add(text)
+    for text in (*help_texts(typer.main.get_command(app)), *_shipped()):
+        if text:
+            texts.add(text)
     return texts
+
+
+def _shipped() -> Iterator[str]:
+    """What the shipped contracts and layouts say of themselves."""
+    registry = Registry.packaged()
+    for page in (
+        describe(contract) for name in registry.datasets() if (contract := registry.latest(name)) is not None
+    ):
+        yield from (page.title, page.description, *(rule.message for rule in page.rules))
+        for relation in page.relations:
+            yield from (relation.title, *(field.description or field.title for field in relation.fields))
+    yield from (layout.title for layout in shipped_layouts())
 
 
 def brought_up_to_date(path: Path, texts: Catalog) -> tuple[bytes, bytes, list[str]]:

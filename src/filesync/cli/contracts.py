@@ -126,7 +126,7 @@ def _page(page: ContractPage) -> None:
         screen.say()
         screen.heading(_("Rules"))
         for rule in page.rules:
-            screen.say(f"  {rule.formula}")
+            screen.say(f"  {said(rule.formula)}")
             if rule.message:
                 screen.say(f"    {_(rule.message)}", "dim")
     if page.totals:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
+from typing import TYPE_CHECKING
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -22,6 +22,9 @@ from filesync.cli.language import help_texts
 from filesync.contracts import Registry, describe
 from filesync.language import DOMAIN, FOLDER
 from filesync.sources.layout_choice import shipped_layouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src" / "filesync"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from filesync.stores.database import _PRAGMAS
+from filesync.stores.sqlite_database import _PRAGMAS
 
 if TYPE_CHECKING:
     from pathlib import Path

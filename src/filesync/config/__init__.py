@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from filesync.config.importing import ExecutorChoice, ExecutorKind, Tls
 from filesync.config.roster import FILE_NAME as ROSTER_NAME
 from filesync.config.roster import TEMPLATE as ROSTER_TEMPLATE
 from filesync.config.roster import Roster, SiteEntry, load_roster
@@ -46,6 +47,8 @@ __all__ = [
     "Dataset",
     "DayTime",
     "Ending",
+    "ExecutorChoice",
+    "ExecutorKind",
     "Limits",
     "OverrideSection",
     "Peer",
@@ -56,6 +59,7 @@ __all__ = [
     "Step",
     "StepSection",
     "Timetable",
+    "Tls",
     "check_mailbox",
     "day_steps",
     "key_path",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from filesync.config.importing import ExecutorChoice, ImportSection
 from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
@@ -24,7 +25,7 @@ from filesync.timetable import Window, parse_duration, parse_schedule, parse_win
 from filesync.transports.link import SftpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 FILE_NAME = "filesync.toml"
 KEY_NAME = "site_ed25519"
@@ -181,6 +182,7 @@ class _File(_Section):
     steps: dict[str, StepSection] = Field(default_factory=dict)
     overrides: OverrideSection = OverrideSection()
     reconciliation: Reconciling = Reconciling()
+    importing: ImportSection = Field(default=ImportSection(), alias="import")
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
     peers: dict[SiteId, Peer] = Field(default_factory=dict)
     datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
@@ -204,6 +206,7 @@ class Settings:
     steps: Mapping[str, Step] = field(default_factory=lambda: day_steps({}))
     overrides: OverrideSection = field(default_factory=OverrideSection)
     reconciliation: Reconciling = field(default_factory=Reconciling)
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice)
 
     @property
     def database(self) -> Path:
@@ -282,8 +285,8 @@ def load(root: Path) -> Settings:
                 raise ConfigError(err.code, f"{path}: [datasets.{name}.source] {err.message}") from err
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
-        _own_key(root), {name: pinned for name in file.peers if (pinned := _pinned_key(root, name))}, file.schedule,
-        _steps(path, file.steps), file.overrides, file.reconciliation,
+        _own_key(root), _pinned_keys(root, file.peers), file.schedule,
+        _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root),
     )  # fmt: skip
 
 
@@ -312,14 +315,16 @@ def _own_key(root: Path) -> SigningKey:
         raise ConfigError("key-unreadable", f"this site's key {path} cannot be read: {err}") from err
 
 
-def _pinned_key(root: Path, peer: str) -> PublicKey | None:
-    path = pinned_path(root, peer)
+def _pinned_keys(root: Path, peers: Iterable[str]) -> dict[str, PublicKey]:
+    """The pinned keys of these peers. Listed first: of thousands of peers only those that have a file are opened."""
+    folder = pinned_path(root, "").parent
     try:
-        return read_public_key(path) if path.exists() else None
+        lying = set(os.listdir(folder))
+    except FileNotFoundError:
+        return {}
     except OSError as err:
-        raise ConfigError(
-            "key-unreadable", f"the pinned key of {peer}, {path}, cannot be read: {err}"
-        ) from err
+        raise ConfigError("key-unreadable", f"the pinned keys in {folder} cannot be read: {err}") from err
+    return {name: read_public_key(folder / f"{name}.pub") for name in peers if f"{name}.pub" in lying}
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -418,6 +423,14 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # hours = 24                       # so long it holds
 # [reconciliation]
 # unbilled = ["10065"]             # services that are posted and never billed: they are not missed in BDF or C.A.
+
+# With very many peers: who imports feeds of different sites side by side (docs/scale.md says when that pays).
+# [import]
+# executor = "processes:4"         # none | threads:4 | processes:4 | dask://scheduler:8786 | tls://scheduler:8786
+# [import.tls]                     # for tls:// alone
+# ca = "keys/cluster-ca.pem"
+# cert = "keys/cluster.pem"
+# key = "keys/cluster.key"
 
 # Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
 # [peers.matriz]

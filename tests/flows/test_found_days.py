@@ -67,3 +67,30 @@ def test_a_day_of_two_shifts_is_closed_again_without_counting_shifts(shop: Shop)
     assert (again.turno, again.outcome) == (2, CloseOutcome.CORRECTED)
     shop.turn()
     assert shop.decide(BDF) is None
+
+
+# ------------------------------------------------------------------------------------------------ a close that is lost
+
+
+def test_a_close_that_somebody_deleted_is_made_again(shop: Shop) -> None:
+    """Somebody tidies up the outbox, and the close of the day goes with the rest. The till could neither send it nor ever close the day again."""
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.sell("caixa-01")
+    shop.close("caixa-01", contado_centavos=10_000)
+    (payload,) = shop.network.root.glob("caixa-01/outbox/matriz/fechamento.*.parquet")
+    payload.unlink()
+    shop.turn()
+    (lost,) = shop["caixa-01"].status().quarantine
+    assert lost.code == "payload-lost"  # its number stands in the way of every later close
+    shop["caixa-01"].void("fechamento.caixa-01.matriz", [1], reason="apagado", by="Rui")
+
+    again = shop.close("caixa-01", contado_centavos=10_000)
+    assert again.outcome is CloseOutcome.CLOSED
+    assert again.versao == 1  # higher than the lost one's, whoever may have it
+    assert (
+        shop.close("caixa-01").outcome is CloseOutcome.CORRECTED
+    )  # counted anew; from now on it is known again
+    assert shop.close("caixa-01").outcome is CloseOutcome.UNCHANGED
+    shop.turn()
+    assert shop.decide(BDF) is None

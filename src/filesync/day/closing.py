@@ -116,14 +116,15 @@ def close(station: Station, order: CloseOrder) -> CloseReport:
         found = unsealed(ctx, SALES, order.day, station.dropped)
         _all_sealed(order, found)
         batches = ctx.store.days.sealed(order.day)
-        told = closings(ctx, batches)
+        closes = closings(ctx, batches)
+        told = closes.by_turno
         turno = order.turno or (max(told, default=1) if order.says_no_cash else 1)
         document, sums = _document(ctx, order, turno, batches, told, found)
         before = told.get(turno)
-        if before is not None and _same(before, document) and not _refused(batches):
+        if before is not None and _same(before, document) and not (closes.lost or _refused(batches)):
             return _report(ctx, order.day, CloseOutcome.UNCHANGED, before, None, sums, found)
-        if before is not None:
-            document["versao"] = before.get("versao", 0) + 1
+        if before is not None or closes.lost:
+            document["versao"] = max((before or {}).get("versao", 0) + 1, closes.sealed if closes.lost else 0)
         table, problems, _ = wanted.contract.from_documents([document])
         if problems:
             raise CloseRefusedError("close-invalid", f"{CLOSING} of {order.day}: {problems[0].message}")

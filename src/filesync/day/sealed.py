@@ -110,19 +110,36 @@ def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa
         yield chunk.table
 
 
-def closings(ctx: Context, batches: Sequence[DaySealed]) -> dict[int, dict[str, Any]]:
-    """The day's own closes as they stand, by turno, each as a document of `fechamento`."""
+@dataclass(frozen=True, slots=True)
+class OwnCloses:
+    """The day's own closes as they stand, by turno, each as a document of `fechamento`.
+
+    `lost`: how many were sealed after the last one that can be read, and can be read nowhere any more; `sealed`: how many there were in all,
+    which no `versao` of theirs exceeds.
+    """
+
+    by_turno: dict[int, dict[str, Any]]
+    sealed: int = 0
+    lost: int = 0
+
+
+def closings(ctx: Context, batches: Sequence[DaySealed]) -> OwnCloses:
+    """What this installation has said of the day. A close that is lost is no reason never to close again: it is only not known what it said."""
     held: dict[int, dict[str, Any]] = {}
-    for batch in batches:
-        if batch.feed.dataset != CLOSING:
+    own = [batch for batch in batches if batch.feed.dataset == CLOSING]
+    lost = 0
+    for batch in own:
+        if _payload(ctx, batch) is None:
+            lost += 1
             continue
+        lost = 0
         contract = _contract(ctx, batch)
         for table in documents(ctx, batch, contract):
             for document in contract.documents(table):
                 before = held.get(document["turno"])
                 if before is None or document.get("versao", 0) >= before.get("versao", 0):
                     held[document["turno"]] = document
-    return dict(sorted(held.items()))
+    return OwnCloses(dict(sorted(held.items())), len(own), lost)
 
 
 @dataclass(slots=True)

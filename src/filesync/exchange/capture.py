@@ -223,7 +223,8 @@ def _export_file(
         raise
     if wanted.business_date is None:  # a reading of one day says nothing of the others
         outcome = "complete" if not report.refused else f"{report.refused} documents refused"
-        ctx.store.record_captured(label, digest, settings, outcome, ctx.now())
+        if not report.held:  # what waits is told again by every whole turn
+            ctx.store.record_captured(label, digest, settings, outcome, ctx.now())
         dropped.done_with(label, settings, before)
     return report
 

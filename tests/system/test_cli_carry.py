@@ -51,7 +51,7 @@ def test_json_says_what_moved(shop: Shop, stick: Path) -> None:
     shop.sell()
     found = shop.at_caixa("carry", "out", stick, "--peer", "matriz", "--json").json
     assert found == {
-        "moved": {"matriz": {"files": 2, "bytes": found["moved"]["matriz"]["bytes"], "batches": 1, "receipts": 0}},
+        "moved": {"matriz": {"files": 2, "bytes": found["moved"]["matriz"]["bytes"], "batches": 1, "receipts": 0, "voids": 0}},
         "unknown": {}, "for_others": {"matriz": 2}, "strangers": [], "interrupted": None,
     }  # fmt: skip
     kept = shop.at_matriz("carry", "in", stick, "--keep", "--json").json

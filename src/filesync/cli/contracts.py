@@ -1,4 +1,4 @@
-"""Contracts on the screen: which there are, what one says, and whether a schema can be one.
+"""Contracts on the screen: which there are, what one says, and whether a schema can be one, or the next version of one.
 
 A site's own contracts (its folder schemas/) are shown where the command runs in a site; anywhere else the packed ones.
 """
@@ -18,14 +18,16 @@ from filesync.errors import ConfigError
 from filesync.phrases import said
 
 if TYPE_CHECKING:
-    from filesync.contracts import Registry
+    from collections.abc import Sequence
+
+    from filesync.contracts import Contract, Registry, SchemaProblem
     from filesync.contracts.describe import ContractPage, FieldPage, RelationPage
 
 
 def listing(root: Root = HERE, as_json: Json = False) -> Ending:
-    """The datasets that are known here."""
+    """The datasets that are known here, each in all of its versions."""
     registry = _registry(root)
-    found = [contract for name in registry.datasets() if (contract := registry.latest(name)) is not None]
+    found = [contract for one in registry.versions() if (contract := registry.get(*one)) is not None]
     if as_json:
         screen.say_json(
             [{"dataset": c.dataset, "version": c.version, "title": c.title, "key": c.key} for c in found]
@@ -67,20 +69,39 @@ def show(
     if as_json:
         screen.say_json(contract.schema)
     else:
-        _page(describe(contract))
+        _page(describe(contract), _versions(registry, contract))
     return Ending.DONE
 
 
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JSON Schema.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="FILE|NAME",
+            help="Whether it can stand beside this version: a schema, vendas.v1, or vendas (the newest one before it that is known here).",
+        ),
+    ] = None,
+    root: Root = HERE,
     as_json: Json = False,
 ) -> Ending:
-    """Whether a JSON Schema can be used as a contract, and if not, every reason with its place."""
-    from filesync.contracts import check_schema
+    """Whether a JSON Schema can be used as a contract, and if not, every reason with its place.
+
+    With --against: whether both versions can be in use at once, while one site after the other is upgraded.
+    """
+    from filesync.contracts import added, breaks, check_schema, load_contract
 
     problems = check_schema(file)
+    said_of: dict[str, object] = {"usable": not problems, "problems": problems}
+    broken: list[SchemaProblem] = []
+    if against is not None and not problems:
+        new = load_contract(file)
+        old = _older(against, new, root)
+        broken, more = breaks(new, old), added(new, old)
+        said_of["against"] = {"contract": old.name, "beside": not broken, "breaks": broken, "added": more}
     if as_json:
-        screen.say_json({"usable": not problems, "problems": problems})
+        screen.say_json(said_of)
     elif problems:
         screen.say(_("{file} cannot be used as a contract:").format(file=file), "bold red")
         for problem in problems:
@@ -90,7 +111,70 @@ def check(
         )
     else:
         screen.say(_("{file} can be used as a contract.").format(file=file), "bold green")
-    return Ending.ATTENTION if problems else Ending.DONE
+        if against is not None:
+            _beside(old.name, broken, more)
+    return Ending.ATTENTION if problems or broken else Ending.DONE
+
+
+def _older(against: str, new: Contract, root: Path) -> Contract:
+    """The version that a person names: by its file, as `vendas.v1`, or as `vendas`."""
+    from filesync.contracts import load_contract
+
+    if Path(against).is_file():
+        return load_contract(Path(against))
+    registry = _registry(root)
+    dataset, _v, number = against.partition(".v")
+    before = [version for version in registry.known(dataset) if version < new.version]
+    version = int(number) if number.isascii() and number.isdigit() else before[-1] if before and not _v else 0
+    found = registry.get(dataset, version)
+    if found is None:
+        raise ConfigError(
+            "dataset-unknown",
+            _(
+                "{name} is no file, and no version of a contract before {new} is known by that name; known are {known}"
+            ).format(
+                name=against,
+                new=new.name,
+                known=", ".join(f"{name}.v{of}" for name, of in registry.versions()),
+            ),
+        )
+    return found
+
+
+def _beside(before: str, broken: Sequence[SchemaProblem], added: Sequence[str]) -> None:
+    if broken:
+        screen.say(_("It cannot stand beside {before}:").format(before=before), "bold red")
+        for problem in broken:
+            screen.say(f"  {said(str(problem))}")
+        screen.say(
+            _(
+                "A site that knows both would not open. Leave what is there as it is, and say what is new in members of their own that may be missing: schemas/README.md, Versions."
+            )
+        )
+        return
+    screen.say(
+        _(
+            "It can stand beside {before}: what is right there is right here, and every column keeps its meaning."
+        ).format(before=before),
+        "bold green",
+    )
+    if added:
+        screen.say(_("New in it: {members}").format(members=", ".join(added)))
+
+
+def _versions(registry: Registry, contract: Contract) -> list[tuple[str, str]]:
+    """Which versions there are, and what this one brought."""
+    from filesync.contracts import added
+
+    known = registry.known(contract.dataset)
+    if len(known) < 2:
+        return []
+    facts = [(_("known here"), ", ".join(f"v{version}" for version in known))]
+    earlier = [version for version in known if version < contract.version]
+    before = registry.get(contract.dataset, earlier[-1]) if earlier else None
+    if before is not None and (more := added(contract, before)):
+        facts.append((_("new since v{version}").format(version=before.version), ", ".join(more)))
+    return facts
 
 
 #: What a page's facts are about, as contracts/describe.py calls it.
@@ -104,7 +188,7 @@ def _registry(root: Path) -> Registry:
     from filesync.contracts import Registry
 
     if (root / config.FILE_NAME).exists():
-        from filesync.exchange.station import site_contracts
+        from filesync.exchange.opening import site_contracts
 
         return site_contracts(root.absolute())
     return Registry.packaged()
@@ -113,13 +197,14 @@ def _registry(root: Path) -> Registry:
 # ------------------------------------------------------------------------------------------------ the page
 
 
-def _page(page: ContractPage) -> None:
+def _page(page: ContractPage, versions: Sequence[tuple[str, str]]) -> None:
     screen.say(f"{page.name}: {_(page.title)}", "bold")
     if page.description:
         screen.say(_(page.description))
     screen.say()
     facts = [("key", ", ".join(page.key)), *page.policies, ("numbers", page.continuity)]
-    screen.table(("", ""), [(_(name), said(text)) for name, text in facts if text], heads=False)
+    told = [(_(name), said(text)) for name, text in facts if text]
+    screen.table(("", ""), [*told, *versions], heads=False)
     for relation in page.relations:
         _relation(relation)
     if page.rules:

@@ -15,6 +15,7 @@ from filesync.cli.holes import say_voided
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
+from filesync.exchange.versions import RECIPIENT_OLDER
 from filesync.phrases import said as rephrased
 from filesync.protocol.identity import BatchName, Format
 from filesync.protocol.receipt import Problem, Verdict
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
         SealReport,
     )
 
-#: A source that another program has open right now.
-_IN_USE = frozenset({"source-locked", "source-changing", "source-busy"})
+#: A source that another program has open right now, or documents that wait for their recipients: a later turn takes them by itself.
+_LATER = frozenset({"source-locked", "source-changing", "source-busy", "recipient-older"})
 
 #: Lines of one kind that a report shows; the rest is counted.
 LINES_MAX = 12
@@ -160,16 +161,19 @@ def turn(root: Root = HERE, as_json: Json = False) -> Ending:
 
 def failures(failed: list[Held]) -> list[Held]:
     """Sources that a person must see to; one that was only in use is read at the next turn."""
-    return [held for held in failed if held.code not in _IN_USE]
+    return [held for held in failed if held.code not in _LATER]
 
 
 def say_failed(failed: list[Held]) -> None:
     for held in failed:
+        text = (
+            _("{name}: {message}")
+            if held.code == RECIPIENT_OLDER
+            else _("{name} could not be exported: {message}")
+        )
         screen.say(
-            _("{name} could not be exported: {message}").format(
-                name=held.name, message=rephrased(held.message)
-            ),
-            "bold red" if held.code not in _IN_USE else "yellow",
+            text.format(name=held.name, message=rephrased(held.message)),
+            "bold red" if held.code not in _LATER else "yellow",
         )
         _advise(held.code, otherwise=_("Nothing was sent of it; correct that and run it again."))
 
@@ -214,7 +218,7 @@ def say_export(report: SealReport) -> None:
         _lines(_sealed(batch) for batch in report.sealed)
         if kept:
             screen.say(f"  ({kept})")
-    else:
+    elif not report.held:
         screen.say(
             _("{dataset}: nothing new to send{value}").format(
                 dataset=report.dataset, value=f" ({kept})" if kept else ""

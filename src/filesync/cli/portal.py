@@ -122,7 +122,7 @@ def _say_sealed(vendas: SealReport, clientes: SealReport | None) -> None:
                 batches=wording.plural(len(vendas.sealed), "batch", "batches"),
             )
         )
-    elif vendas.unchanged:
+    elif vendas.unchanged and not vendas.held:
         screen.say(_("  nothing new: all of it was sent before"))
     if clientes is not None and clientes.sealed:
         screen.say(
@@ -138,6 +138,8 @@ def _say_sealed(vendas: SealReport, clientes: SealReport | None) -> None:
             "bold red",
         )
         _lines([rephrased(problem.message) for problem in vendas.problems])
+    for held in vendas.failed:
+        screen.say(f"{held.name}: {rephrased(held.message)}", "yellow")
 
 
 def _say_customers(report: PortalReport) -> None:

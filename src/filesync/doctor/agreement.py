@@ -26,23 +26,13 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
         yield skipped(check, _("nothing was exchanged with it yet"), peer)
         return
     other, newer = [], 0
-    for dataset, version in sorted(theirs.items()):
-        ours = contracts.latest(dataset)
+    for dataset, known in sorted(theirs.items()):
+        ours, version = contracts.latest(dataset), max(known)
         if ours is None and dataset not in _travelling(newest, peer):
             continue  # known there, never sent here
         if ours is None or version > ours.version:
             newer += 1
-            yield Finding(
-                check,
-                Outcome.FAILED,
-                (
-                    _("{peer} uses {dataset} v{version}, here v{ours} is the newest")
-                    if ours
-                    else _("{peer} uses {dataset} v{version}, here it is not known")
-                ).format(peer=peer, dataset=dataset, version=version, ours=ours.version if ours else 0),
-                about=peer,
-                code="contract-unknown",
-            )
+            yield _ahead(contracts, peer, dataset, known)
         elif version < ours.version:
             other.append(
                 _("{dataset} v{version} (here v{version_2})").format(
@@ -54,18 +44,13 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
             check,
             _("{peer} still uses {other}").format(peer=peer, other=", ".join(other)),
             _(
-                "This works for what {peer} sends. Update filesync there before it is sent newer contracts; until then they wait there."
+                "Both go on: what is sent to {peer} is sent in the older version. Only documents that say something new wait, until filesync is updated there."
             ).format(peer=peer),
             peer,
         )
     elif not newer:
-        yield ok(
-            check,
-            _("the same as {peer}'s: {sorted}").format(
-                peer=peer, sorted=", ".join(f"{name} v{number}" for name, number in sorted(theirs.items()))
-            ),
-            peer,
-        )
+        same = ", ".join(f"{name} v{max(numbers)}" for name, numbers in sorted(theirs.items()))
+        yield ok(check, _("the same as {peer}'s: {sorted}").format(peer=peer, sorted=same), peer)
     if software and _release(software) != _release(f"filesync {__version__}"):
         yield ok(
             "software",
@@ -76,33 +61,56 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
         )
 
 
+def _ahead(contracts: Registry, peer: str, dataset: str, known: set[int]) -> Finding:
+    """The peer knows a newer version. That is a failure only where nothing it knows is known here."""
+    version, here = max(known), contracts.known(dataset)
+    seen = _("{peer} uses {dataset} v{version}, here {value}").format(
+        peer=peer,
+        dataset=dataset,
+        version=version,
+        value=f"v{here[-1]} is the newest" if here else "it is not known",
+    )
+    if known & set(here):
+        return warning(
+            "contracts",
+            seen,
+            _(
+                "Both go on: {peer} sends in the older version. Update filesync here; until then documents that say something new wait there."
+            ).format(peer=peer),
+            peer,
+        )
+    return Finding("contracts", Outcome.FAILED, seen, about=peer, code="contract-unknown")
+
+
 def _travelling(newest: Newest, peer: str) -> set[str]:
     """Datasets that were exchanged with the peer."""
     came = {one.dataset for one in newest.arrivals if one.origin == peer}
     return came | {one.dataset for one in newest.answers if one.recipient == peer}
 
 
-def _used_by(newest: Newest, peer: str) -> tuple[dict[str, int], str]:
-    """Dataset → version, and the software."""
+def _used_by(newest: Newest, peer: str) -> tuple[dict[str, set[int]], str]:
+    """Dataset → versions, and the software."""
+    theirs: dict[str, set[int]] = {}
     for beat in newest.heard:
-        if beat.peer == peer:  # what it can judge; it may know of older versions besides
-            known: dict[str, int] = {}
+        if beat.peer == peer:  # all that it can judge
             for contract in beat.contracts:
-                dataset, _, version = contract.rpartition(".v")
-                known[dataset] = max(known.get(dataset, 0), int(version))
-            return known, beat.software
-    theirs: dict[str, int] = {}
+                _add(theirs, contract)
+            return theirs, beat.software
     for arrival in newest.arrivals:
-        if arrival.origin == peer:
-            theirs.setdefault(arrival.dataset, arrival.version)
+        if arrival.origin == peer and arrival.dataset not in theirs:
+            theirs[arrival.dataset] = {arrival.version}
     software = ""
     for answer in newest.answers:
         if answer.recipient == peer:
             software = software or answer.software
             if answer.contract is not None:
-                dataset, _, version = answer.contract.rpartition(".v")
-                theirs[dataset] = max(theirs.get(dataset, 0), int(version))
+                _add(theirs, answer.contract)
     return theirs, software
+
+
+def _add(theirs: dict[str, set[int]], contract: str) -> None:
+    dataset, _v, version = contract.rpartition(".v")
+    theirs.setdefault(dataset, set()).add(int(version))
 
 
 def _release(software: str) -> str:

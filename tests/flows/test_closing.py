@@ -592,7 +592,7 @@ def test_a_payload_that_is_lost_is_told_and_the_day_can_be_exported_again(shop: 
     sell(shop, day)
     for path in (shop.root / "caixa-01" / "outbox" / "matriz").glob("vendas.*.parquet"):
         path.unlink()
-    with pytest.raises(RejectedError, match="no whole copy") as caught:
+    with pytest.raises(CloseRefusedError, match="no whole copy") as caught:
         shut(shop)
     assert caught.value.code == "payload-lost"
     shop["caixa-01"].export("vendas", business_date=DAY, again=True)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from network import DAY, Network
+from network import DAY, Network, rows
 from shopdays import Shop, open_shop
 
-from filesync.day.closing import CloseOutcome
+from filesync.day import filing
+from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
+from filesync.day.closing import CloseOutcome, CloseRefusedError
+from filesync.day.filing import Asked, FilingState
+from filesync.day.routine import run_due
+from filesync.demo.billing import Plan, billing_of_day
+from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import sales_of_day
 from filesync.protocol.identity import Role
+from filesync.sources.layout_choice import shipped_layouts
 
 if TYPE_CHECKING:
     from filesync.day.values import Reason
@@ -94,3 +101,53 @@ def test_a_close_that_somebody_deleted_is_made_again(shop: Shop) -> None:
     assert shop.close("caixa-01").outcome is CloseOutcome.UNCHANGED
     shop.turn()
     assert shop.decide(BDF) is None
+
+
+def test_a_batch_that_the_matriz_has_and_the_posto_lost(shop: Shop) -> None:
+    """The file of the morning's sales vanishes from the posto's outbox before its receipt comes. The matriz has it; the posto cannot add it up any more."""
+    sold = shop.sell("posto-centro")
+    shop["posto-centro"].turn()
+    (payload,) = shop.network.root.glob("posto-centro/outbox/matriz/vendas.*.parquet")
+    payload.unlink()
+    shop.turn()
+    with pytest.raises(CloseRefusedError) as refused:
+        shop.close("posto-centro")
+    assert refused.value.code == "payload-lost"
+    assert f"filesync export vendas --date {DAY} --again" in refused.value.message
+    shop["posto-centro"].export("vendas", business_date=DAY, again=True)
+    assert shop.close("posto-centro").document["quantidade_vendas"] == len(sold)
+    shop.sell("caixa-01")
+    shop.close("caixa-01")
+    shop.turn()
+    assert shop.decide(BDF) is None
+
+
+# ------------------------------------------------------------------------------------------------ billing files
+
+
+def test_a_file_that_waits_does_not_replace_the_one_that_was_brought_after_it(shop: Shop) -> None:
+    """Monday's C.A. comes early, and waits. The corrected one is brought when the gate is open. The first one, taken afterwards, took its place."""
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.sell("caixa-01")
+    shop.turn()
+    early, corrected = (bill(shop, "ca", mistakes) for mistakes in (1, 0))
+    assert filing.take(shop["matriz"], early).state is FilingState.KEPT
+    shop.close("caixa-01")
+    shop.turn()
+    taken = filing.take(shop["matriz"], corrected)
+    assert taken.state is FilingState.TAKEN
+    assert taken.superseded is not None  # the one that had waited
+    run_due(shop["matriz"], shop.clock())
+    current = shop["matriz"].context.store.files.current("ca", DAY)
+    assert current is not None
+    assert current.file_sha256 == taken.sha256
+
+
+def bill(shop: Shop, dataset: str, mistakes: int) -> Asked:
+    """A file of Correios for what the matriz has, with so many mistakes."""
+    made = billing_of_day(rows(shop["matriz"]), planted=Plan(value=mistakes, datasets=(dataset,)))
+    layout = next(one for one in shipped_layouts() if one.name == "exemplo-ca-csv")
+    path = shop.network.root / f"{dataset}-{mistakes}.csv"
+    path.write_bytes(billing_file(layout, DAY, made.rows(dataset)))
+    return Asked(dataset, path, DAY, by="Márcia")

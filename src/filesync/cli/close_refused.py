@@ -60,6 +60,13 @@ def _plain(refused: CloseRefusedError, order: CloseOrder) -> Refusal:
         case "day-not-empty":
             what = _("{day} is not closed: it has sales, so it is no day without sales.")
             do = _("Leave --sem-movimento out.")
+        case "payload-lost":
+            what = _(
+                "{day} is not closed: the file of a batch of it is gone, so nobody can add up what was in it."
+            )
+            do = _(
+                "Seal the sales of the day again: filesync export vendas --date {iso} --again   Then close again."
+            )
         case "turno-missing":
             what = _("Shift {turno} of {day} is not closed: the shift before it is still open.")
             do = _("Close that one first: filesync close --date {iso} --turno {before} --contado …")
@@ -77,7 +84,8 @@ def _unread(refused: CloseRefusedError, found: Unsealed, day: str) -> Refusal:
     what = _("{day} is not closed: the sales could not be read, so nobody knows whether all are sent.")
     do = advice.of_code(found.unread[0].code).do or advice.of_error(refused)
     lines = [f"{held.name}: {said(held.message)}" for held in found.unread]
-    return what.format(day=day), lines, len(lines), f"{do} {_('Then close again; nothing was changed.')}"
+    again = _("Then close again; nothing was changed.")
+    return what.format(day=day), lines, len(lines), f"{do} {again}"
 
 
 def _unsealed(found: Unsealed, day: str, iso: str) -> Refusal:

@@ -23,7 +23,7 @@ from filesync.day import fechamento
 from filesync.day.differences import Differences, differences
 from filesync.day.sealed import CLOSING, SALES, closings, feeds, figures
 from filesync.day.unsealed import Unsealed, unsealed
-from filesync.errors import ConfigError, FilesyncError
+from filesync.errors import ConfigError, FilesyncError, RejectedError
 from filesync.exchange.capture import Export, order_of, seal_table
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
@@ -200,7 +200,7 @@ def _document(
     found: Unsealed,
 ) -> tuple[dict[str, Any], Figures]:
     day = order.day.isoformat()
-    sums, day_feeds = figures(ctx, batches), feeds(batches)
+    sums, day_feeds = _figures(ctx, order.day, batches), feeds(batches)
     before = told.get(turno)
     earlier = [document for shift, document in told.items() if shift < turno]
     if turno > 1 and turno - 1 not in told:
@@ -237,6 +237,17 @@ def _document(
     document = fechamento.document(key, ctx.now(), sold, drawer)
     fechamento.check(document)
     return document, sums
+
+
+def _figures(ctx: Context, day: date, batches: Sequence[DaySealed]) -> Figures:
+    try:
+        return figures(ctx, batches)
+    except RejectedError as err:
+        if err.code != "payload-lost":
+            raise
+        # Whoever has applied it does not need it any more; here nobody can say what was in it, until its sales are sealed again.
+        command = f"filesync export {SALES} --date {day.isoformat()} --again"
+        raise CloseRefusedError(err.code, f"{err.message}; seal the day's sales again: {command}") from err
 
 
 def _drawer(order: CloseOrder, turno: int, before: Mapping[str, Any] | None) -> fechamento.Drawer:

@@ -3,7 +3,8 @@
 Ordering rules:
 1. The file is looked at first: a file that is of no layout, of another day, or that does not add up is refused before any gate is asked.
 2. While the gate of its step is closed the file is kept (`waiting.keep`), with what was asked; it is taken when the gate opens.
-3. The gate's evidence is on the disk before the file is taken; the step's mark is in the transaction that takes it (exchange.ownbatch).
+3. Files for one day are taken in the order in which they were asked for.
+4. The gate's evidence is on the disk before the file is taken; the step's mark is in the transaction that takes it (exchange.ownbatch).
 
 The same file again, by the same layout, changes nothing. Another file for the same day takes the place of the first in one transaction; the
 first stays in the archive and in the ledger, superseded.
@@ -195,7 +196,19 @@ def judge(reading: LayoutReading, file: Identified) -> None:
 
 
 def take(station: Station, asked: Asked) -> FilingReport:
-    """Take the file in, or keep it while its gate is closed. Raises what `identify` and `judge` raise: such a file is not kept."""
+    """Take the file in, or keep it while its gate is closed. Raises what `identify` and `judge` raise: such a file is not kept.
+
+    Files of its kind and day that were kept before come first: one of them, taken later, would take the place of this one.
+    """
+    from filesync.day import waiting  # it takes files by this module
+
+    if waiting.kept_others(station.context, asked):
+        waiting.take_waiting(station, asked.dataset, identify(station.context, asked).day)
+    return take_now(station, asked)
+
+
+def take_now(station: Station, asked: Asked) -> FilingReport:
+    """`take`, whatever else waits."""
     with station.at_work() as ctx:
         ownbatch.recover(ctx)
         file = identify(ctx, asked)

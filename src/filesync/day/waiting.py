@@ -185,6 +185,14 @@ def again_s(station: Station) -> float | None:
     )
 
 
+def kept_others(ctx: Context, asked: Asked) -> bool:
+    """Whether files of its kind are kept, and it is none of them."""
+    kept = [
+        waiting for waiting in files(ctx) if waiting.dataset == asked.dataset and waiting.place is not None
+    ]
+    return bool(kept) and all(waiting.path != asked.path for waiting in kept)
+
+
 def take_waiting(
     station: Station, dataset: str, day: date | None = None
 ) -> tuple[list[FilingReport], list[tuple[str, FilesyncError]]]:
@@ -196,7 +204,7 @@ def take_waiting(
         if waiting.dataset != dataset or waiting.place is None or day not in (None, waiting.day):
             continue
         try:
-            report = filing.take(
+            report = filing.take_now(
                 station, Asked(dataset, waiting.path, waiting.day, waiting.layout, waiting.by)
             )
         except (RejectedError, ConfigError) as err:

@@ -34,8 +34,11 @@ _chosen = Language.ENGLISH
 
 
 def _(text: str) -> str:
-    """The text in the chosen language."""
-    return _translations.gettext(text) if text else ""
+    """The text in the chosen language. Also a noun that stands in the catalogue with its plural."""
+    if not text:
+        return ""
+    found = _translations.gettext(text)
+    return found if found != text else _translations.ngettext(text, text, 1)
 
 
 def ngettext(one: str, many: str, count: int) -> str:

@@ -48,13 +48,6 @@ FORMS: Final[tuple[str, ...]] = (
     mark("the reconciliation still holds"),
     mark("nothing to reconcile"),
     mark("no file waits"),
-    mark("{count} green, {rest}"),
-    mark("{count} red, {rest}"),
-    mark("{count} white, {rest}"),
-    mark("{count} green"),
-    mark("{count} red"),
-    mark("{count} white"),
-    mark("{count} yellow"),
     mark("{count} sales are at the portal"),
     mark("sent, waits for {count} receipts"),
     mark("the portal answered {name} with {verdict}"),
@@ -310,6 +303,13 @@ FORMS: Final[tuple[str, ...]] = (
     mark("row {line}, {rest}"),
     mark("{rest} (and {count} more lines of this document)"),
     mark("{where}: {rest}"),
+    mark("{count} green, {rest}"),
+    mark("{count} red, {rest}"),
+    mark("{count} white, {rest}"),
+    mark("{count} green"),
+    mark("{count} red"),
+    mark("{count} white"),
+    mark("{count} yellow"),
 )
 
 

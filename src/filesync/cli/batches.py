@@ -91,7 +91,7 @@ def _say(found: Dossier) -> None:
     if found.manifest is not None:
         _manifest(found.manifest)
     screen.heading(_("Timeline:"))
-    columns = (f"  {_('what')}", _("when"), _("by the clock of"), "")
+    columns = ("  " + _("what"), _("when"), _("by the clock of"), "")
     screen.table(columns, [_event(event) for event in found.events])
     for receipt in found.receipts:
         _receipt(receipt, found.name.id.feed.dataset)

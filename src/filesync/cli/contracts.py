@@ -230,7 +230,7 @@ def _relation(relation: RelationPage) -> None:
         )
     )
     screen.table(
-        (f"  {_('field')}", _("type"), "", _("allowed"), _("what it is")),
+        ("  " + _("field"), _("type"), "", _("allowed"), _("what it is")),
         [_field(field) for field in relation.fields],
     )
 

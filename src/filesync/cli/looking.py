@@ -234,7 +234,7 @@ def _feeds(feeds: Sequence[FeedState]) -> None:
     several = len({feed.epoch for feed in feeds}) > 1
     sealed, settled, through, rejected = (_("sealed"), _("settled"), _("applied through"), _("rejected"))
     screen.table(
-        (f"  {_('feed')}", "", *([_("epoch")] if several else []), sealed, settled, through, _("missing"), rejected),
+        ("  " + _("feed"), "", *([_("epoch")] if several else []), sealed, settled, through, _("missing"), rejected),
         [
             (
                 f"  {feed.feed}", _("sent") if feed.direction == "out" else _("received"), *([feed.epoch] if several else []),

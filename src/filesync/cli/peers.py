@@ -333,7 +333,7 @@ def _ask(peer: str, link: SftpLink, shown: HostKey, confirmed: Collection[str], 
 
 def _yes(question: str) -> bool:
     """Ask for a yes, in either language; anything else is a no."""
-    answer = typer.prompt(f"{question} {_('[y/N]')}", default="", show_default=False)
+    answer = typer.prompt(question + " " + _("[y/N]"), default="", show_default=False)
     return str(answer).strip().lower() in {"y", "yes", "s", "sim"}
 
 

@@ -129,10 +129,11 @@ def _problems(case: Case, *, own: bool) -> None:
     ]
     if not listed:
         return
-    screen.heading(f"{wording.plural(len(listed), 'mistake', 'mistakes')}:")
+    mistakes = wording.plural(len(listed), "mistake", "mistakes")
+    screen.heading(f"{mistakes}:")
     dataset = case.name.split(".")[0]
     screen.table(
-        (f"  {_('document')}", _("field"), _("rule"), _("what is wrong")),
+        ("  " + _("document"), _("field"), _("rule"), _("what is wrong")),
         [_row(problem, dataset, own=own) for problem in listed],
     )
 

@@ -165,7 +165,8 @@ def _say_head(found: Summary, reasons: Sequence[Reason]) -> None:
             )
             screen.say(text.format(file=name, command=command, day=found.day.isoformat()), "yellow")
         else:
-            screen.say(f"  {name}: {wording.plural(rows, 'row', 'rows')}")
+            count = wording.plural(rows, "row", "rows")
+            screen.say(f"  {name}: {count}")
     if reasons:
         text = _(
             "  Provisional: the day is not ready to be reconciled. Why: filesync gate conciliar --date {day}"

@@ -77,6 +77,8 @@ def _problem(message: Message) -> str | None:
     """Without a translation, or with other places for names and numbers than the English text."""
     texts = message.id if isinstance(message.id, tuple) else (message.id,)
     translations = message.string if isinstance(message.string, tuple) else (message.string,)
+    if message.fuzzy:
+        return f"changed, so not said until somebody has looked at it (fuzzy): {texts[0]!r}"
     if not all(translations):
         return f"no translation: {texts[0]!r}"
     wanted = {name for text in texts for _, name, _, _ in Formatter().parse(text) if name is not None}

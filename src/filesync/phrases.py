@@ -317,7 +317,7 @@ def said(text: str) -> str:
     """The same in the chosen language; unchanged where that is English, or where its form is not known."""
     if chosen() is Language.ENGLISH or len(text) > _CHARS_MAX:
         return text
-    if (whole := _(text)) != text:
+    if " " in text and (whole := _(text)) != text:  # a single word is a name more often than a sentence
         return whole
     for form, pattern in _patterns():
         if found := pattern.fullmatch(text):

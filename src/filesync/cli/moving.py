@@ -12,7 +12,7 @@ import typer
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending, worst
 from filesync.cli.holes import say_voided
-from filesync.cli.language import _
+from filesync.cli.language import _, ngettext
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.sites import at
 from filesync.exchange.versions import RECIPIENT_OLDER
@@ -297,10 +297,14 @@ def say_exchange(report: ExchangeReport, *, idle: bool = True) -> bool:
         sent, got = report.shipped.get(peer, 0), report.fetched.get(peer, 0)
         if sent or got:
             screen.say(
-                _("{peer}: {count} sent, {count_2} fetched").format(
+                _("{peer}: {sent}, {fetched}").format(
                     peer=peer,
-                    count=wording.plural(sent, "file", "files"),
-                    count_2=wording.plural(got, "file", "files"),
+                    sent=ngettext("{count} file sent", "{count} files sent", sent).format(
+                        count=wording.number(sent)
+                    ),
+                    fetched=ngettext("{count} file fetched", "{count} files fetched", got).format(
+                        count=wording.number(got)
+                    ),
                 )
             )
         elif idle and peer not in report.unreachable:

@@ -210,5 +210,5 @@ def reconciliation(zipped: Bundle, bad: set[str], _papers: Papers) -> Iterator[C
     counted = Counter(str(row.get("colour")) for row in csv.DictReader(text))
     claimed = {str(colour): int(count) for colour, count in summary["counts"].items()}
     agree = {c: n for c, n in counted.items() if n} == {c: n for c, n in claimed.items() if n}
-    detail = ", ".join(f"{colour} {wording.number(count)}" for colour, count in claimed.items())
+    detail = ", ".join(f"{_(colour)} {wording.number(count)}" for colour, count in claimed.items())
     yield Check(name, "rows", agree, detail if agree else _("{detail}; the rows say {got}").format(detail=detail, got=dict(counted)))  # fmt: skip

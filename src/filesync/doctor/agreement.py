@@ -64,12 +64,11 @@ def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[
 def _ahead(contracts: Registry, peer: str, dataset: str, known: set[int]) -> Finding:
     """The peer knows a newer version. That is a failure only where nothing it knows is known here."""
     version, here = max(known), contracts.known(dataset)
-    seen = _("{peer} uses {dataset} v{version}, here {value}").format(
-        peer=peer,
-        dataset=dataset,
-        version=version,
-        value=f"v{here[-1]} is the newest" if here else "it is not known",
-    )
+    if here:
+        seen = _("{peer} uses {dataset} v{version}, here v{ours} is the newest")
+    else:
+        seen = _("{peer} uses {dataset} v{version}, here it is not known")
+    seen = seen.format(peer=peer, dataset=dataset, version=version, ours=here[-1] if here else 0)
     if known & set(here):
         return warning(
             "contracts",

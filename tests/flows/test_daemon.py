@@ -339,10 +339,10 @@ def test_a_mistake_over_one_batch_stops_no_other(network: Network, monkeypatch: 
         network[name].seal("vendas", table(sales(name, count=3)), DAY)
         network[name].turn()
 
-    def broken(ctx: Context, report: ImportReport) -> None:
-        if "caixa-02" in ctx.settings.peers:
+    def broken(ctx: Context, report: ImportReport, peers: list[str]) -> None:
+        if "caixa-02" in peers:
             raise ZeroDivisionError("a mistake")
-        import_all(ctx, report)
+        import_all(ctx, report, peers)
 
     monkeypatch.setattr("filesync.exchange.station.import_all", broken)
     told = Told("matriz", network.clock)

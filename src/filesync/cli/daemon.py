@@ -50,7 +50,7 @@ DISK_AGAIN_S = 30.0
 AFTER_STEP_S = 1.0
 _RUNNING = "running: filesync run works for this site already: {who} holds {name} in {folder}"
 
-Stamps = dict[Path, tuple[int, int]]
+Stamps = dict[str, tuple[int, int]]
 
 
 class Stopped(BaseException):
@@ -289,11 +289,23 @@ def _any_of_ours(folder: Path) -> bool:
 
 def _stamps(root: Path) -> Stamps:
     """The files that decide how the site is opened, as they are now."""
-    paths = [root / config.FILE_NAME, *(root / "keys").rglob("*"), *(root / "schemas").glob("*.json")]
-    found = {}
-    for path in paths:
+    found: Stamps = {}
+    _stamp_below(str(root / "keys"), found)
+    for path in (root / config.FILE_NAME, *(root / "schemas").glob("*.json")):
         with suppress(FileNotFoundError):
             if path.is_file():
                 stat = path.stat()
-                found[path] = (stat.st_size, stat.st_mtime_ns)
+                found[str(path)] = (stat.st_size, stat.st_mtime_ns)
     return found
+
+
+def _stamp_below(folder: str, found: Stamps) -> None:
+    """The files below a folder. Looked at before every turn, and there is a key for each peer."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    _stamp_below(entry.path, found)
+                elif entry.is_file():
+                    stat = entry.stat()
+                    found[entry.path] = (stat.st_size, stat.st_mtime_ns)

@@ -319,7 +319,8 @@ def _pinned_keys(root: Path, peers: Iterable[str]) -> dict[str, PublicKey]:
     """The pinned keys of these peers. Listed first: of thousands of peers only those that have a file are opened."""
     folder = pinned_path(root, "").parent
     try:
-        lying = set(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            lying = {entry.name for entry in entries}
     except FileNotFoundError:
         return {}
     except OSError as err:

@@ -315,7 +315,7 @@ def _fingerprints(
     if not days:
         return {}
     store = ctx.store.days
-    counts = store.counts(days)
+    newest = store.newest_of(days)
     done: dict[date, list[Any]] = {}
     for mark in store.done(days[0], days[-1]):
         done.setdefault(mark.day, []).append([mark.step, mark.at])
@@ -333,7 +333,7 @@ def _fingerprints(
     return {
         day: json.dumps(
             [
-                counts.get(day, (0, 0)),
+                newest.get(day, 0),
                 done.get(day, []),
                 overrides.get(day, []),
                 numbers if seen.get(day, _UNSEEN).numbers else [],

@@ -33,7 +33,7 @@ from filesync.protocol.signing import SignatureError
 from filesync.protocol.void import Void
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from filesync.config import Peer
@@ -115,11 +115,12 @@ class Standings:
     ahead: dict[FeedEpoch, dict[int, str | None]] = field(default_factory=lambda: defaultdict(dict))
 
     @classmethod
-    def of(cls, ctx: Context) -> Standings:
-        """As the ledger has them now."""
-        made = cls(ctx.store.standings())
+    def of(cls, ctx: Context, origins: Collection[str] | None = None) -> Standings:
+        """As the ledger has them now; of the feeds of these origins, where only theirs are asked about."""
+        made = cls(ctx.store.standings(origins))
         for void in ctx.store.holes.ahead():
-            made.ahead[void.feed, void.epoch][void.seq] = void.manifest_sha256
+            if origins is None or void.feed.origin in origins:
+                made.ahead[void.feed, void.epoch][void.seq] = void.manifest_sha256
         for key in made.ahead:
             made._step(key)
         return made
@@ -144,6 +145,22 @@ class Standings:
         ahead = self.ahead.get(key, {})
         while (seq := self.heads[key].seq + 1 if key in self.heads else 1) in ahead:
             self.heads[key] = Standing(seq, ahead[seq])
+
+
+def with_mail(ctx: Context) -> list[str]:
+    """The peers in whose inbox anything lies. Of thousands of peers most have sent nothing since the last turn: they cost a look, no more."""
+    top = str(ctx.folders.root / "inbox")
+    return [peer for peer in ctx.settings.peers if _holds_anything(f"{top}{os.sep}{peer}")]
+
+
+def _holds_anything(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever lists it says what is wrong with it
 
 
 def list_inbox(ctx: Context, peer: str) -> Listing:

@@ -11,9 +11,11 @@ They ask for what is missing here, and are asked for what is missing there (hole
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
@@ -22,21 +24,29 @@ from filesync.exchange.context import SOFTWARE
 from filesync.exchange.holes import wanted
 from filesync.exchange.reports import Held
 from filesync.protocol.envelope import canonical, encode, sha256_hex
-from filesync.protocol.heartbeat import HEARTBEAT_BYTES_MAX, FeedMark, Heartbeat
+from filesync.protocol.heartbeat import HEARTBEAT_BYTES_MAX, FeedMark, Heartbeat, Wanted
 from filesync.protocol.identity import Feed, heartbeat_name
 from filesync.protocol.receipt import Problem, UnknownFormatError
 from filesync.protocol.signing import SignatureError
+from filesync.stores.values import SealedMark
 from filesync.writers import durable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from filesync.exchange.arrivals import Listing
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport
     from filesync.protocol.admission import Standing
     from filesync.protocol.identity import Role
+    from filesync.stores.values import Told
+
+_News = tuple[tuple[SealedMark, ...], tuple[Wanted, ...]]
 
 #: A peer that hears nothing for longer may ask itself why. Freshness only.
 EVERY_S = 900
+#: Heartbeats that are written, or heard, together: they share a transaction, and the disk's attention.
+WAVE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +79,81 @@ class PeerState:
     not_arrived: tuple[NotArrived, ...] = ()
 
 
-def beat(ctx: Context, only: str | None = None) -> None:
-    """Write a heartbeat for every peer (or `only`) that has not had the news, or none for a while."""
+def beat(ctx: Context, only: str | None = None, *, untaken: bool = False) -> None:
+    """Write a heartbeat for every peer (or `only`) that has not had the news, or none for a while.
+
+    Without news one that still lies in the outbox is left as it is, for nobody has come for it; with `untaken` (it is about to leave) it is
+    written anew.
+    """
     marks = ctx.store.feed_marks()
     contracts = tuple(f"{dataset}.v{version}" for dataset, version in ctx.contracts.versions())
-    free_bytes: int | None = None
     told = ctx.store.told()
-    for peer in ctx.peers(only):
+    peers = ctx.peers(only)
+    wishes = wanted(ctx, peers)
+    now, clock = ctx.clock(), ctx.now()
+    digests: dict[object, str] = {}  # thousands of peers are told the same
+    due: list[tuple[Heartbeat, str]] = []
+    for peer in peers:
         last = told.get(peer)
-        feeds = tuple(
-            FeedMark(mark.dataset, mark.audience, mark.sealed, mark.oldest_open, mark.shipped)
-            for mark in marks.get(peer, ())
-        )
-        made = Heartbeat(
-            ctx.me, peer, ctx.settings.role, ctx.epoch, 1 + (last.counter if last else 0), ctx.now(), SOFTWARE, None, feeds, contracts,
-            wanted(ctx, peer),
-        )  # fmt: skip
-        digest = sha256_hex(canonical(made.news()))
-        if last is not None and last.news_sha256 == digest and _fresh(ctx, last.written_at):
-            continue
-        free_bytes = _free_bytes(ctx) if free_bytes is None else free_bytes
-        signed = {**made.to_signed(), "free_bytes": free_bytes}
-        try:
-            durable.publish(
-                ctx.folders.outbox(peer), heartbeat_name(ctx.me), encode(signed, ctx.settings.key)
+        news = (tuple(marks.get(peer, ())), wishes.get(peer, ()))
+
+        def made(counter: int, peer: str = peer, news: _News = news) -> Heartbeat:
+            feeds = tuple(
+                FeedMark(mark.dataset, mark.audience, mark.sealed, mark.oldest_open, mark.shipped)
+                for mark in news[0]
             )
-        except OSError:
-            continue  # a full disk must not keep back the batches whose leaving makes room; the next turn tells it
-        # Afterwards: a crash between the two tells the same news once more, under the same counter.
-        ctx.store.record_told(peer, made.counter, digest, made.clock)
+            return Heartbeat(
+                ctx.me, peer, ctx.settings.role, ctx.epoch, counter, clock, SOFTWARE, None, feeds, contracts, news[1]
+            )  # fmt: skip
+
+        if news not in digests:
+            digests[news] = sha256_hex(canonical(made(1).news()))
+        if (
+            last is not None
+            and last.news_sha256 == digests[news]
+            and (_fresh(now, peer, last) or not (untaken or _taken(ctx, peer)))
+        ):
+            continue
+        due.append((made(1 + (last.counter if last else 0)), digests[news]))
+    free_bytes = _free_bytes(ctx) if due else None
+    for start in range(0, len(due), WAVE):
+        _tell(ctx, due[start : start + WAVE], free_bytes)
 
 
-def _fresh(ctx: Context, written_at: str) -> bool:
-    age_s = (ctx.clock() - datetime.fromisoformat(written_at)).total_seconds()
-    return 0 <= age_s < EVERY_S
+def _tell(ctx: Context, due: Sequence[tuple[Heartbeat, str]], free_bytes: int | None) -> None:
+    files = {
+        made.recipient: encode({**made.to_signed(), "free_bytes": free_bytes}, ctx.settings.key)
+        for made, _ in due
+    }
+    name = heartbeat_name(ctx.me)
+    written = set(files)
+    try:
+        durable.publish_many(
+            [(ctx.folders.outbox(peer), name, data) for peer, data in files.items()], lasting=False
+        )
+    except OSError:
+        # One folder that nobody may write into, or a full disk: which must not keep back the batches whose leaving makes room.
+        for peer, data in files.items():
+            try:
+                durable.publish_many([(ctx.folders.outbox(peer), name, data)], lasting=False)
+            except OSError:
+                written.discard(peer)  # the next turn tells it
+    # Afterwards: a crash between the two tells the same news once more, under the same counter.
+    with ctx.store.transaction():
+        for made, digest in due:
+            if made.recipient in written:
+                ctx.store.record_told(made.recipient, made.counter, digest, made.clock)
+
+
+def _fresh(now: datetime, peer: str, last: Told) -> bool:
+    """Each a little earlier than `EVERY_S`, by another part of it each time: thousands that were begun together do not stay together."""
+    part = crc32(f"{peer} {last.counter}".encode()) / (5 << 32)
+    age_s = (now - datetime.fromisoformat(last.written_at)).total_seconds()
+    return 0 <= age_s < EVERY_S * (1 - part)
+
+
+def _taken(ctx: Context, peer: str) -> bool:
+    return not (ctx.folders.outbox(peer) / heartbeat_name(ctx.me)).exists()
 
 
 def _free_bytes(ctx: Context) -> int | None:
@@ -112,11 +163,32 @@ def _free_bytes(ctx: Context) -> int | None:
         return None
 
 
-def hear(ctx: Context, listing: Listing, report: ImportReport) -> Heartbeat | None:
-    """Take the peer's heartbeat from its inbox to the ledger. One that cannot be believed is set aside; it changes nothing.
+def hear(ctx: Context, listings: Iterable[Listing], report: ImportReport) -> list[Heartbeat]:
+    """Take the peers' heartbeats from their inboxes to the ledger. One that cannot be believed is set aside; it changes nothing.
 
-    Returns it if it says something new: an older one, that came late, asks for what may have arrived since.
+    Returns those that say something new: an older one, that came late, asks for what may have arrived since.
     """
+    believed = [
+        (listing, *found) for listing in listings if (found := _believed(ctx, listing, report)) is not None
+    ]
+    new: list[Heartbeat] = []
+    for start in range(0, len(believed), WAVE):
+        wave = believed[start : start + WAVE]
+        with ctx.store.transaction():
+            new += [
+                heard
+                for _, heard, text in wave
+                if ctx.store.record_heard(heard.site, heard.epoch, heard.counter, text, ctx.now())
+            ]
+        for listing, heard, _ in wave:
+            # Not durably: one that comes back after a power cut says nothing new.
+            with suppress(OSError):
+                (listing.folder / heartbeat_name(heard.site)).unlink(missing_ok=True)
+    return new
+
+
+def _believed(ctx: Context, listing: Listing, report: ImportReport) -> tuple[Heartbeat, str] | None:
+    """A heartbeat and its signed part word for word; None where there is none that can be believed now."""
     if listing.heartbeat is None:
         return None
     name = listing.heartbeat
@@ -141,11 +213,7 @@ def hear(ctx: Context, listing: Listing, report: ImportReport) -> Heartbeat | No
         return None
     except OSError:
         return None  # held by another program, or just being replaced: the next turn hears it
-    new = ctx.store.record_heard(
-        listing.peer, heard.epoch, heard.counter, envelope.canonical.decode(), ctx.now()
-    )
-    durable.remove(listing.folder / name)
-    return heard if new else None
+    return heard, envelope.canonical.decode()
 
 
 def peer_states(ctx: Context) -> list[PeerState]:

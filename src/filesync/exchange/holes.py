@@ -117,11 +117,17 @@ def notice(ctx: Context, seen: Seen) -> None:
     of_key: dict[FeedEpoch, list[HoleRecord]] = defaultdict(list)
     for hole in before:
         of_key[hole.feed, hole.epoch].append(hole)
-    sealed = _sealed(ctx)
-    keys = {*of_key, *sealed, *seen.lying, *seen.lacking}
+    # Of a feed that is decided as far as its origin says it is sealed, nothing is missing but what was noticed or met.
+    ahead = {
+        (feed, epoch): (oldest_open, last)
+        for feed, epoch, oldest_open, last in ctx.store.marks_ahead()
+        if feed.origin in ctx.settings.peers
+    }
+    keys = {*of_key, *ahead, *seen.lying, *seen.lacking}
     if not keys:
         return
-    heads = {key: standing.seq for key, standing in ctx.store.standings().items()}
+    origins = {feed.origin for feed, _ in keys}
+    heads = {key: standing.seq for key, standing in ctx.store.standings(origins).items()}
     voided: dict[FeedEpoch, set[int]] = defaultdict(set)
     for void in ctx.store.holes.ahead():
         voided[void.feed, void.epoch].add(void.seq)
@@ -131,8 +137,8 @@ def notice(ctx: Context, seen: Seen) -> None:
         if feed.origin not in ctx.settings.peers and key not in of_key:
             continue
         claimed = [(hole.first, hole.last) for hole in of_key[key]]
-        if key in sealed:
-            oldest_open, last = sealed[key]
+        if key in ahead:
+            oldest_open, last = ahead[key]
             # Of a feed of which nothing was ever decided here, what was answered before was not answered by us: we take part since then.
             first = oldest_open if oldest_open is not None and key not in heads else 1
             claimed.append((first, last))
@@ -143,36 +149,27 @@ def notice(ctx: Context, seen: Seen) -> None:
         ctx.store.holes.replace(after)
 
 
-def _sealed(ctx: Context) -> dict[FeedEpoch, tuple[int | None, int]]:
-    """How far the peers say that their feeds for us are sealed, in every installation of theirs that is remembered."""
-    marks = {}
-    for heard in ctx.store.days.heard():
-        if heard.peer in ctx.settings.peers:
-            for mark in heard.signed["feeds"]:
-                feed = Feed(heard.peer, mark["dataset"], mark["audience"])
-                marks[feed, heard.epoch] = (mark["oldest_open"], mark["sealed"])
-    return marks
-
-
-def wanted(ctx: Context, peer: str) -> tuple[Wanted, ...]:
-    """What our heartbeat asks `peer` for: what is missing for longer than the patience, or was asked for already. Noted as asked."""
+def wanted(ctx: Context, peers: Collection[str]) -> dict[str, tuple[Wanted, ...]]:
+    """What our heartbeat asks each of `peers` for: what is missing for longer than the patience, or was asked for already. Noted as asked."""
     holes = ctx.store.holes.open()
     due = [
         hole
         for hole in holes
-        if hole.feed.origin == peer and (hole.asked_at or patient(ctx, hole.noticed_at))
+        if hole.feed.origin in peers and (hole.asked_at or patient(ctx, hole.noticed_at))
     ]
     numbers: dict[FeedEpoch, list[int]] = defaultdict(list)
     for hole in due:
         room = WANTED_NUMBERS_MAX - len(numbers[hole.feed, hole.epoch])
         numbers[hole.feed, hole.epoch] += range(hole.first, min(hole.last, hole.first + room - 1) + 1)
     if any(hole.asked_at is None for hole in due):
-        now = ctx.now()
-        ctx.store.holes.replace([replace(h, asked_at=h.asked_at or now) if h in due else h for h in holes])
-    return tuple(
-        Wanted(feed.dataset, feed.audience, epoch, tuple(missing))
-        for (feed, epoch), missing in list(numbers.items())[:WANTED_MAX]
-    )
+        now, asked = ctx.now(), set(due)
+        ctx.store.holes.replace([replace(h, asked_at=h.asked_at or now) if h in asked else h for h in holes])
+    of_peer: dict[str, tuple[Wanted, ...]] = {}
+    for (feed, epoch), missing in numbers.items():
+        before = of_peer.get(feed.origin, ())
+        if len(before) < WANTED_MAX:
+            of_peer[feed.origin] = (*before, Wanted(feed.dataset, feed.audience, epoch, tuple(missing)))
+    return of_peer
 
 
 def patient(ctx: Context, since: str) -> bool:

@@ -41,7 +41,7 @@ from filesync.writers import durable
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -56,11 +56,11 @@ SMALL_BYTES = 256 * 1024
 GROUP_BYTES = 32 * 1024 * 1024
 
 
-def import_all(ctx: Context, report: ImportReport) -> None:
-    """Collect, apply and acknowledge everything that can be; what cannot is reported with its reason."""
+def import_all(ctx: Context, report: ImportReport, peers: Collection[str]) -> None:
+    """Collect, apply and acknowledge what these peers sent and can be; what cannot is reported with its reason."""
     ctx.store.holes.advance()  # what a crash left undone
-    standings, seen = Standings.of(ctx), Seen()
-    listings = [list_inbox(ctx, peer) for peer in ctx.settings.peers]
+    standings, seen = Standings.of(ctx, peers), Seen()
+    listings = [list_inbox(ctx, peer) for peer in peers]
     total = sum(len(listing.manifests) for listing in listings)
     waiting: list[Ready] = []
     for listing in listings:

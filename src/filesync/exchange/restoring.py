@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import os
 from typing import TYPE_CHECKING, Final
 
 from filesync.exchange import quarantine
@@ -19,7 +19,7 @@ from filesync.protocol.receipt import Problem
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from filesync.exchange.context import Context
@@ -29,15 +29,33 @@ if TYPE_CHECKING:
 LOST: Final = "payload-lost"
 
 
-def restore_outboxes(ctx: Context, present: Mapping[str, set[str]]) -> None:
-    """Put back whatever is missing in the outboxes. `present`: the names that lie in each."""
+def restore_outboxes(ctx: Context, present: Mapping[str, Collection[str]]) -> set[tuple[str, str]]:
+    """Put back whatever is missing in the outboxes. `present`: the names that lie in each.
+
+    The (batch, recipient) that wait for an answer, and were not given up.
+    """
     untold = ctx.store.holes.untold()
     given_up = {(void.name, void.recipient) for void in untold}
-    for delivery in ctx.store.outgoing_open():
-        if (delivery.name, delivery.recipient) in given_up:
-            continue
-        manifest = Manifest.from_signed(json.loads(delivery.manifest))
-        here = present.get(delivery.recipient, set())
+    unanswered = [
+        delivery
+        for delivery in ctx.store.outgoing_open()
+        if (delivery.name, delivery.recipient) not in given_up
+    ]
+    files: dict[str, tuple[str, str]] = {}
+    incomplete = []
+    for delivery in unanswered:
+        if delivery.name not in files:  # one batch may wait for thousands of recipients
+            name = BatchName.parse(delivery.name)
+            files[delivery.name] = name.manifest, name.payload(delivery.format)
+        here = present.get(delivery.recipient, ())
+        if not all(file in here for file in files[delivery.name]):
+            incomplete.append(delivery)
+    # Only of these, and once for each batch: a manifest names all its recipients, and each of them has a delivery.
+    texts = ctx.store.manifests({delivery.name for delivery in incomplete}) if incomplete else {}
+    manifests = {name: Manifest.from_signed(json.loads(text)) for name, text in texts.items()}
+    for delivery in incomplete:
+        manifest = manifests[delivery.name]
+        here = present.get(delivery.recipient, ())
         if manifest.payload_file not in here:
             _restore_payload(ctx, delivery.recipient, manifest, present)
         if (
@@ -49,18 +67,31 @@ def restore_outboxes(ctx: Context, present: Mapping[str, set[str]]) -> None:
         [
             (ctx.folders.outbox(void.recipient), file, encode(json.loads(void.void), ctx.settings.key))
             for void in untold
-            if (file := BatchName.parse(void.name).void) not in present.get(void.recipient, set())
+            if (file := BatchName.parse(void.name).void) not in present.get(void.recipient, ())
         ]
     )
+    return {(delivery.name, delivery.recipient) for delivery in unanswered}
 
 
 def lying_in_outboxes(ctx: Context) -> dict[str, set[str]]:
     """The names in each outbox."""
-    present: dict[str, set[str]] = defaultdict(set)
-    for folder in sorted((ctx.folders.root / "outbox").iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            present[folder.name] = {entry.name for entry in folder.iterdir()}
-    return dict(present)
+    with os.scandir(ctx.folders.root / "outbox") as entries:
+        folders = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    top = f"{ctx.folders.root / 'outbox'}{os.sep}"
+    return {folder: _names(top + folder) for folder in folders}
+
+
+def lying_in_outbox(ctx: Context, peer: str) -> set[str]:
+    """The names in one of them; one that is not there is an empty one."""
+    try:
+        return _names(str(ctx.folders.outbox(peer)))
+    except FileNotFoundError:
+        return set()
+
+
+def _names(folder: str) -> set[str]:
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries}
 
 
 def payload_of(ctx: Context, name: BatchName, form: Format, peers: Iterable[str]) -> Path | None:
@@ -71,7 +102,7 @@ def payload_of(ctx: Context, name: BatchName, form: Format, peers: Iterable[str]
 
 
 def _restore_payload(
-    ctx: Context, recipient: str, manifest: Manifest, present: Mapping[str, set[str]]
+    ctx: Context, recipient: str, manifest: Manifest, present: Mapping[str, Collection[str]]
 ) -> None:
     """A crash between two links, or a person: another recipient's copy, or the archive's, is the same immutable file."""
     stem = manifest.name.stem

@@ -19,33 +19,37 @@ from filesync.exchange.arrivals import Listing, list_inbox, open_signed
 from filesync.exchange.heartbeats import hear
 from filesync.exchange.holes import ship_again
 from filesync.exchange.reports import Held, ImportReport
-from filesync.exchange.restoring import LOST, lying_in_outboxes, restore_outboxes
+from filesync.exchange.restoring import LOST, lying_in_outbox, lying_in_outboxes, restore_outboxes
 from filesync.protocol.identity import FileKind, FileName, parse_file_name
 from filesync.protocol.receipt import Problem, Receipt, UnknownFormatError, Verdict
 from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from filesync.exchange.context import Context
     from filesync.stores.values import OutgoingState
 
 
-def settle_all(ctx: Context, report: ImportReport) -> None:
-    """Take every receipt in the inboxes to the ledger, then tidy the outboxes it concerns."""
-    for peer in ctx.settings.peers:
+def settle_all(ctx: Context, report: ImportReport, peers: Iterable[str]) -> None:
+    """Take every receipt in the inboxes of these peers to the ledger, then tidy the outboxes it concerns; and hear how they are."""
+    listings = []
+    for peer in peers:
         listing = list_inbox(ctx, peer)
-        heard = hear(ctx, listing, report)
         if listing.receipts:
             _settle(ctx, listing, report)
-        if heard is not None and heard.wanted:  # after the receipts: what is settled by them is not missing
-            ship_again(ctx, peer, heard.wanted, heard.clock, report)
+        if listing.heartbeat is not None:
+            listings.append(listing)
+    # After the receipts: what is settled by them is not missing.
+    for heard in hear(ctx, listings, report):
+        if heard.wanted:
+            ship_again(ctx, heard.site, heard.wanted, heard.clock, report)
 
 
 def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
     fitting: list[tuple[FileName, Receipt, str]] = []
-    states = ctx.store.outgoing_state({name.batch.stem for name in listing.receipts})
+    states = ctx.store.outgoing_state({name.batch.stem for name in listing.receipts}, listing.peer)
     for name in listing.receipts:
         try:
             envelope = open_signed(ctx, listing, str(name), "receipt-unreadable")
@@ -141,9 +145,9 @@ def sweep(ctx: Context) -> None:
         durable.clean_partial(ctx.folders.root / top / "-")
     _tidy_half_arrived(ctx)
     present = lying_in_outboxes(ctx)
-    restore_outboxes(ctx, present)
-    for peer in present:
-        tidy_outbox(ctx, peer)
+    unanswered = restore_outboxes(ctx, present)
+    for peer, names in present.items():
+        tidy_outbox(ctx, peer, names, unanswered)
 
 
 def _tidy_half_arrived(ctx: Context) -> None:
@@ -163,9 +167,10 @@ def _tidy_half_arrived(ctx: Context) -> None:
             if parsed is not None:
                 halves[Path(entry.path)] = parsed
     stems = {file.batch.stem for file in halves.values()}
-    decided = ctx.store.answered(stems) if stems else set()
-    taken = ctx.store.holes.taken(stems) if stems else set()
-    sent = ctx.store.outgoing_state(stems) if stems else {}
+    if not stems:
+        return
+    decided, taken = ctx.store.answered(stems), ctx.store.holes.taken(stems)
+    sent = ctx.store.outgoing_state(stems)
     for path, file in halves.items():
         state = sent.get(file.batch.stem)
         settled = state is not None and state.recipients.get(file.recipient or "") is not None
@@ -174,20 +179,30 @@ def _tidy_half_arrived(ctx: Context) -> None:
             durable.remove(path)
 
 
-def tidy_outbox(ctx: Context, peer: str) -> None:
-    """Move what is answered, and batches that were given up, to the archive; remove payloads of numbers that were never used."""
-    folder = ctx.folders.outbox(peer)
+def tidy_outbox(
+    ctx: Context, peer: str, names: Iterable[str] | None = None, unanswered: Collection[tuple[str, str]] = ()
+) -> None:
+    """Move what is answered, and batches that were given up, to the archive; remove payloads of numbers that were never used.
+
+    `names` is what lies there, where that was listed before; (batch, recipient) in `unanswered` are known to wait, and are left alone unasked.
+    """
+    if names is None:
+        names = lying_in_outbox(ctx, peer)
     batches: dict[str, list[FileName]] = defaultdict(list)
-    for entry in os.scandir(folder) if folder.exists() else ():
-        parsed = parse_file_name(entry.name)
+    for name in names:
+        parsed = parse_file_name(name)
         if (
             parsed is not None
             and parsed.kind is not FileKind.RECEIPT
             and parsed.batch.id.feed.origin == ctx.me
+            and (parsed.batch.stem, peer) not in unanswered
         ):
             batches[parsed.batch.stem].append(parsed)
-    states = ctx.store.outgoing_state(batches)
-    given_up = ctx.store.holes.taken(batches) if batches else set()
+    if not batches:
+        return
+    folder = ctx.folders.outbox(peer)
+    states = ctx.store.outgoing_state(batches, peer)
+    given_up = ctx.store.holes.taken(batches)
     untold = {void.name for void in ctx.store.holes.untold() if void.recipient == peer} if given_up else set()
     unused: list[Path] = []
     answered: list[FileName] = []

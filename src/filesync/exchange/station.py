@@ -18,6 +18,7 @@ from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import quarantine, voids
 from filesync.exchange.answering import acknowledge
+from filesync.exchange.arrivals import with_mail
 from filesync.exchange.capture import Export, export, labels, order_of, seal_table
 from filesync.exchange.carry import carry_in, carry_out
 from filesync.exchange.context import Clock, Context, system_clock
@@ -178,7 +179,7 @@ class Station:
         """Copy what waits for the peers (or one) to a stick. Nothing counts as delivered by that."""
         self._known(peer)
         with self._working():
-            beat(self.context, peer)
+            beat(self.context, peer, untaken=True)
             return carry_out(self.context, path, peer)
 
     def carry_in(self, path: Path, *, keep: bool = False) -> CarryReport:
@@ -201,7 +202,8 @@ class Station:
         report = ImportReport()
         with self._working():
             peers = {peer: self.context.settings.peers[peer]}
-            settle_all(replace(self.context, settings=replace(self.context.settings, peers=peers)), report)
+            ctx = replace(self.context, settings=replace(self.context.settings, peers=peers))
+            settle_all(ctx, report, with_mail(ctx))
         return report
 
     def export(
@@ -294,8 +296,9 @@ class Station:
 
     def _import(self, report: ImportReport, crashed: Crashed | None = None) -> None:
         try:
-            settle_all(self.context, report)
-            import_all(self.context, report)
+            mail = with_mail(self.context)
+            settle_all(self.context, report, mail)
+            import_all(self.context, report, mail)
         except Exception as err:
             if crashed is None:
                 raise
@@ -306,8 +309,9 @@ class Station:
         for name, peer in self.context.settings.peers.items():
             alone = replace(self.context, settings=replace(self.context.settings, peers={name: peer}))
             try:
-                settle_all(alone, report)
-                import_all(alone, report)
+                mail = with_mail(alone)
+                settle_all(alone, report, mail)
+                import_all(alone, report, mail)
             except Exception as err:
                 crashed(f"import from {name}", err)
 

@@ -122,10 +122,10 @@ class Heartbeat:
     def news(self) -> dict[str, Any]:
         """What is worth telling at once when it changes: all but the counter, the clock and the free space, which always change.
 
-        Nor is what has left: it changes with every batch, after the heartbeat that went before it.
+        Nor is what has left: it changes with every batch, after the heartbeat that went before it. Nor to whom it is said.
         """
         signed = self.to_signed()
-        for name in ("counter", "clock", "free_bytes"):
+        for name in ("recipient", "counter", "clock", "free_bytes"):
             del signed[name]
         signed["feeds"] = [
             {name: value for name, value in feed.items() if name != "shipped"} for feed in signed["feeds"]

@@ -118,12 +118,12 @@ class Days:
             for peer, epoch, text, at in self._db.select(QUERIES["every_heard"])
         ]
 
-    def counts(self, days: Collection[date]) -> dict[date, tuple[int, int]]:
-        """For each of these days: how many batches of it were decided here, and the number of the newest."""
+    def newest_of(self, days: Collection[date]) -> dict[date, int]:
+        """The number of the newest batch that was decided here of each of these days; 0 where there is none."""
         asked = json.dumps([day.isoformat() for day in days])
         return {
-            date.fromisoformat(day): (count, newest)
-            for day, count, newest in self._db.select(QUERIES["day_counts"], (asked,))
+            date.fromisoformat(day): newest or 0
+            for day, newest in self._db.select(QUERIES["day_newest"], (asked,))
         }
 
     def newest_batch(self) -> int:

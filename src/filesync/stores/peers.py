@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from filesync.protocol.identity import Feed
 from filesync.stores.database import QUERIES
 from filesync.stores.values import Heard, SealedMark, Told
 
@@ -37,6 +38,14 @@ def record_told(db: Database, recipient: str, counter: int, news_sha256: str, at
 def told(db: Database) -> dict[str, Told]:
     """What each peer was told last."""
     return {recipient: Told(*rest) for recipient, *rest in db.select(QUERIES["told"])}
+
+
+def marks_ahead(db: Database) -> list[tuple[Feed, str, int | None, int]]:
+    """Feeds that peers say they have sealed further for us than is decided here. Costs the peers, not what they sent."""
+    return [
+        (Feed(peer, dataset, audience), epoch, oldest_open, sealed)
+        for peer, dataset, audience, epoch, oldest_open, sealed in db.select(QUERIES["marks_ahead"])
+    ]
 
 
 def feed_marks(db: Database, site: Site) -> dict[str, list[SealedMark]]:

@@ -33,6 +33,12 @@ WHERE feed_id = ?1;
 -- The heads of every feed that comes here.
 SELECT origin, dataset, audience, epoch, seq, manifest_sha256 FROM fs_feed WHERE origin <> ?1 AND seq > 0;
 
+-- name: standings_of
+-- The heads of the feeds that come here from these sites: a turn asks for those from whom anything came.
+SELECT origin, dataset, audience, epoch, seq, manifest_sha256
+FROM fs_feed
+WHERE origin <> ?1 AND seq > 0 AND origin IN (SELECT value FROM json_each(?2));
+
 -- name: head
 -- The head of one own feed.
 SELECT seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND audience = ?3 AND epoch = ?4 AND seq > 0;
@@ -132,17 +138,26 @@ WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND 
 
 -- name: outgoing_open
 -- Deliveries without an answer, in the order in which they were sealed.
-SELECT o.name, d.batch_id, d.recipient, o.format, o.manifest, o.manifest_sha256, o.sealed_at, d.shipped_at, o.payload_bytes, o.documents,
-       o.business_date, d.carried_at
+SELECT o.name, d.batch_id, d.recipient, o.format, o.sealed_at, d.shipped_at, o.payload_bytes, o.documents, o.business_date, d.carried_at
 FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
 WHERE d.settled_at IS NULL
 ORDER BY d.batch_id, d.recipient;
+
+-- name: manifests_of
+-- The manifests of these batches, byte for byte. Apart from their deliveries: it names all recipients, and there is one delivery for each.
+SELECT name, manifest FROM fs_outgoing WHERE name IN (SELECT value FROM json_each(?1));
 
 -- name: outgoing_state
 -- Who has answered these batches.
 SELECT o.name, o.manifest_sha256, o.settled_at IS NOT NULL, d.recipient, d.verdict
 FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
 WHERE o.name IN (SELECT value FROM json_each(?1));
+
+-- name: outgoing_state_of
+-- Whether one recipient has answered these batches: of one that went to thousands only its own row is looked at.
+SELECT o.name, o.manifest_sha256, o.settled_at IS NOT NULL, d.recipient, d.verdict
+FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
+WHERE o.name IN (SELECT value FROM json_each(?1)) AND d.recipient = ?2;
 
 -- name: mark_shipped
 -- Shipping again says when it was shipped last.
@@ -216,6 +231,16 @@ DELETE FROM fs_peer WHERE peer = ?1 AND peer_id NOT IN (SELECT peer_id FROM fs_p
 -- name: heard
 -- What every peer said last, later installations later.
 SELECT peer, heartbeat, received_at FROM fs_peer ORDER BY peer_id;
+
+-- name: marks_ahead
+-- How far peers say that feeds for us are sealed, where that is further than what is decided here, in every installation that is remembered.
+SELECT p.peer, m.value ->> 'dataset', m.value ->> 'audience', p.epoch, m.value ->> 'oldest_open', m.value ->> 'sealed'
+FROM fs_peer p CROSS JOIN json_each(p.heartbeat, '$.feeds') AS m
+WHERE (m.value ->> 'sealed') > coalesce((
+    SELECT f.seq FROM fs_feed f
+    WHERE f.origin = p.peer AND f.dataset = m.value ->> 'dataset' AND f.audience = m.value ->> 'audience' AND f.epoch = p.epoch
+), 0)
+ORDER BY p.peer_id;
 
 -- name: record_told
 -- What a peer was told last.

@@ -36,9 +36,10 @@ FROM fs_incoming i JOIN fs_feed f USING (feed_id)
 WHERE i.business_date = ?1
 ORDER BY i.batch_id;
 
--- name: day_counts
--- How many batches of these business dates were decided here, and the newest of each: changes whenever one comes.
-SELECT business_date, count(*), max(batch_id) FROM fs_incoming WHERE business_date IN (SELECT value FROM json_each(?1)) GROUP BY business_date;
+-- name: day_newest
+-- The newest batch of each of these business dates: changes whenever one comes, and is found without counting those before it.
+SELECT asked.value, (SELECT i.batch_id FROM fs_incoming i WHERE i.business_date = asked.value ORDER BY i.batch_id DESC LIMIT 1)
+FROM json_each(?1) AS asked;
 
 -- name: days_since
 -- The business dates of batches that were decided after a given one.

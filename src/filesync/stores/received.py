@@ -31,11 +31,16 @@ _INCOMING: Final = (
 )  # fmt: skip
 
 
-def standings(db: Database, site: str) -> dict[FeedEpoch, Standing]:
-    """The head of every feed that comes here."""
+def standings(db: Database, site: str, origins: Collection[str] | None = None) -> dict[FeedEpoch, Standing]:
+    """The head of every feed that comes here, or of those from these sites."""
+    rows = (
+        db.select(QUERIES["standings"], (site,))
+        if origins is None
+        else db.select(QUERIES["standings_of"], (site, json.dumps(list(origins))))
+    )
     return {
         (Feed(origin, dataset, audience), epoch): Standing(seq, sha256)
-        for origin, dataset, audience, epoch, seq, sha256 in db.select(QUERIES["standings"], (site,))
+        for origin, dataset, audience, epoch, seq, sha256 in rows
     }
 
 

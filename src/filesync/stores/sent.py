@@ -100,36 +100,36 @@ def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_oth
 
 def outgoing_open(db: Database) -> list[OpenDelivery]:
     """Deliveries without an answer. Its cost is what is open, not what is history."""
+    days: dict[str, date] = {}
     return [
         OpenDelivery(
-            name,
-            batch_id,
-            recipient,
-            Format(kind),
-            manifest,
-            sha256,
-            sealed_at,
-            shipped_at,
-            size,
-            documents,
-            date.fromisoformat(day),
-            carried_at,
+            name, batch_id, recipient, Format(kind), sealed_at, shipped_at, size, documents,
+            days.get(day) or days.setdefault(day, date.fromisoformat(day)), carried_at,
         )
-        for name, batch_id, recipient, kind, manifest, sha256, sealed_at, shipped_at, size, documents, day, carried_at in db.select(
-            QUERIES["outgoing_open"]
-        )
-    ]
+        for name, batch_id, recipient, kind, sealed_at, shipped_at, size, documents, day, carried_at in db.select(QUERIES["outgoing_open"])
+    ]  # fmt: skip
 
 
-def outgoing_state(db: Database, names: Iterable[str]) -> dict[str, OutgoingState]:
-    """Who has answered these batches; a name that was not sealed here is not in the answer."""
+def manifests(db: Database, names: Iterable[str]) -> dict[str, str]:
+    """The manifests of these batches, word for word."""
+    return dict(db.select(QUERIES["manifests_of"], (json.dumps(list(names)),)))
+
+
+def outgoing_state(
+    db: Database, names: Iterable[str], recipient: str | None = None
+) -> dict[str, OutgoingState]:
+    """Who has answered these batches, or whether `recipient` has; a name that was not sealed here (for it) is not in the answer."""
     recipients: dict[str, dict[str, Verdict | None]] = {}
     found: dict[str, OutgoingState] = {}
-    for name, sha256, settled, recipient, verdict in db.select(
-        QUERIES["outgoing_state"], (json.dumps(list(names)),)
-    ):
+    asked = json.dumps(list(names))
+    rows = (
+        db.select(QUERIES["outgoing_state"], (asked,))
+        if recipient is None
+        else db.select(QUERIES["outgoing_state_of"], (asked, recipient))
+    )
+    for name, sha256, settled, by, verdict in rows:
         verdicts = recipients.setdefault(name, {})
-        verdicts[recipient] = None if verdict is None else Verdict(verdict)
+        verdicts[by] = None if verdict is None else Verdict(verdict)
         found[name] = OutgoingState(name, sha256, bool(settled), verdicts)
     return found
 

@@ -102,10 +102,9 @@ class SqliteDatabase:
 
     def select(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query, as Python values."""
-        rows: list[tuple[Any, ...]] = self._use(
-            statement, lambda cursor: cursor.execute(statement, list(parameters)).fetchall()
-        )
-        return rows
+        # By columns: the driver's own rows cost six times as much, which thousands of peers feel at every turn.
+        found = self.select_table(statement, parameters)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def select_table(self, statement: str, parameters: Sequence[object] | pa.RecordBatch = ()) -> pa.Table:
         """All rows of a query as Arrow; for a RecordBatch of parameters, those of each of its rows after one another.

@@ -163,9 +163,9 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ what arrives
 
-    def standings(self) -> dict[tuple[Feed, str], Standing]:
-        """The head of every (feed, epoch) that comes here."""
-        return received.standings(self._db, self.site.id)
+    def standings(self, origins: Collection[str] | None = None) -> dict[tuple[Feed, str], Standing]:
+        """The head of every (feed, epoch) that comes here, or of those from these sites."""
+        return received.standings(self._db, self.site.id, origins)
 
     def known(self, feed: Feed, epoch: str, seqs: Collection[int]) -> dict[int, Known]:
         """Those of these numbers that were decided here, with the manifest that each was decided on."""
@@ -233,9 +233,13 @@ class Store:
         """Deliveries that wait for an answer, in the order in which their batches were sealed."""
         return sent.outgoing_open(self._db)
 
-    def outgoing_state(self, names: Iterable[str]) -> dict[str, OutgoingState]:
-        """Who has answered these batches; names that were not sealed here are left out."""
-        return sent.outgoing_state(self._db, names)
+    def manifests(self, names: Iterable[str]) -> dict[str, str]:
+        """The manifests of these batches, as they were sealed here."""
+        return sent.manifests(self._db, names)
+
+    def outgoing_state(self, names: Iterable[str], recipient: str | None = None) -> dict[str, OutgoingState]:
+        """Who has answered these batches, or whether `recipient` has; names that were not sealed here (for it) are left out."""
+        return sent.outgoing_state(self._db, names, recipient)
 
     def mark_shipped(self, pairs: Iterable[tuple[str, str]], at: str) -> None:
         """These (batch, recipient) pairs lie where the recipient finds them."""
@@ -274,6 +278,10 @@ class Store:
     def told(self) -> dict[str, Told]:
         """What each peer was told last."""
         return peers.told(self._db)
+
+    def marks_ahead(self) -> list[tuple[Feed, str, int | None, int]]:
+        """Feeds (and epochs) that peers say they have sealed further for us than is decided here: the first open number, and the last."""
+        return peers.marks_ahead(self._db)
 
     def feed_marks(self) -> dict[str, list[SealedMark]]:
         """For each recipient how far the own feeds of this epoch are sealed, and from where on they wait for an answer."""

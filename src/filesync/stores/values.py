@@ -189,8 +189,6 @@ class OpenDelivery:
     batch_id: int
     recipient: str
     format: Format
-    manifest: str
-    manifest_sha256: str
     sealed_at: str
     shipped_at: str | None
     payload_bytes: int

@@ -89,10 +89,11 @@ def publish(folder: Path, name: str, data: bytes) -> None:
     publish_many([(folder, name, data)])
 
 
-def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "") -> None:
+def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "", lasting: bool = True) -> None:
     """`publish` for many, in groups: all written, then all synced, then all renamed, then each folder synced once.
 
-    `suffix` marks the temporary files, for a transport that writes into a peer's folders (FOREIGN_SUFFIX).
+    `suffix` marks the temporary files, for a transport that writes into a peer's folders (FOREIGN_SUFFIX). Without `lasting` no folder is
+    synced: after a power cut a file is whole, or the one before it, or not there. For what overwrites itself and is never missed.
     """
     for start in range(0, len(items), GROUP):
         # Said twice for one name in a group: the last counts, as it would one after the other.
@@ -116,8 +117,9 @@ def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "") 
         for _, temporary, target in written:
             _place(temporary, target)
         # Also for files that were there already: a crash may have come between their rename and this step.
-        for folder in dict.fromkeys(folder for folder, _ in group):
-            fsync_folder(folder)
+        if lasting:
+            for folder in dict.fromkeys(folder for folder, _ in group):
+                fsync_folder(folder)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from filesync.doctor.exceptions import Exceptions, exceptions
 from filesync.doctor.findings import Finding, Outcome, failed, skipped
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.context import Clock, system_clock
-from filesync.exchange.station import site_contracts
+from filesync.exchange.opening import site_contracts
 from filesync.language import _, mark
 from filesync.stores.checking import Newest, newest
 
@@ -70,6 +70,8 @@ def _steps(
     yield mark("free space"), lambda: iter([site.space(root, settings)])
     yield mark("same filesystem"), lambda: iter([site.partials(root, peers)])
     yield "keys", lambda: site.keys(root, settings)
+    if any((root / "schemas").glob("*.json")):
+        yield "contracts", lambda: iter([agreement.own(site_contracts(root))])
     yield "lock", lambda: iter([site.lock(root)])
     yield "database", lambda: site.database(root, settings)
     told: list[Newest] = []

@@ -37,8 +37,10 @@ ANSWERED: Final = frozenset(
 
 
 def acknowledge(ctx: Context) -> None:
-    """Publish every receipt that the ledger holds and no outbox has had yet."""
+    """Publish every receipt that the ledger holds and no outbox has had yet; of several workers each its own origins'."""
     pending = ctx.store.unacknowledged()
+    if ctx.answers is not None:
+        pending = [stored for stored in pending if stored.origin in ctx.answers]
     if pending:
         answered = [stored for stored in pending if stored.receipt is not None]
         durable.publish_many([receipt_file(ctx, s.name, s.origin, s.receipt or "") for s in answered])

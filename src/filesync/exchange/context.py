@@ -45,6 +45,8 @@ class Context:
     clock: Clock = system_clock
     observe: Observer = unobserved
     free_bytes: Callable[[Path], int] = free_bytes
+    #: Whose receipts are published here; None: everybody's. Of several workers each answers its own origins (parallel.py).
+    answers: frozenset[str] | None = None
 
     @property
     def me(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from filesync.protocol.receipt import Problem, Verdict
@@ -93,12 +93,21 @@ class AppliedBatch:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Redone:
+    """A part of the work (origins, or days) that a worker did not bring home, and why: the site did it itself."""
+
+    items: tuple[str, ...]
+    code: str
+    message: str
+
+
 @dataclass(slots=True)
 class ImportReport:
     """What became of everything that lay in the inboxes.
 
     `voided`: numbers that their origin gave up, and batches that came under a number given up before. `sent_again`: batches that a
-    recipient has lost and asked for.
+    recipient has lost and asked for. `redone`: what workers did not do, and was done without them.
     """
 
     applied: list[AppliedBatch] = field(default_factory=list)
@@ -109,6 +118,12 @@ class ImportReport:
     rejected_by_peer: list[Held] = field(default_factory=list)
     voided: list[Held] = field(default_factory=list)
     sent_again: list[Held] = field(default_factory=list)
+    redone: list[Redone] = field(default_factory=list)
+
+    def add(self, other: ImportReport) -> None:
+        """What became of other inboxes as well."""
+        for known in fields(self):
+            getattr(self, known.name).extend(getattr(other, known.name))
 
     @property
     def needs_attention(self) -> bool:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from filesync.stores.checking import Newest
 
 
+def own(contracts: Registry) -> Finding:
+    """Whether the versions that this site knows, its own and the packaged ones, can be in use at once. Raises BreakingError where not."""
+    forms = [form for dataset in contracts.datasets() if (form := contracts.form(dataset)) is not None]
+    names = ", ".join(f"{form.dataset} v{form.version}" for form in forms)
+    return ok("contracts", _("known here, with what is in schemas/: {names}").format(names=names))
+
+
 def versions(contracts: Registry, newest: Newest | None, peer: str) -> Iterator[Finding]:
     """What the peer's newest batches and receipts say of its contracts."""
     check = "contracts"

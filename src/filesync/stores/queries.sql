@@ -53,6 +53,10 @@ WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND 
 -- Batch ids grow in apply order: later content of a key has the higher one.
 SELECT coalesce(max(batch_id), 0) FROM fs_incoming;
 
+-- name: decided_after
+-- What was decided after a batch, in that order.
+SELECT name, verdict, documents, receipt FROM fs_incoming WHERE batch_id > ?1 ORDER BY batch_id;
+
 -- name: receipt_decided
 -- The answer to a batch that was decided here.
 SELECT i.name, f.origin, i.manifest_sha256, i.verdict, i.receipt, i.business_date, i.acknowledged, NULL

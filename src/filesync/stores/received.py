@@ -110,6 +110,14 @@ def incoming_batch(db: Database, name: str) -> IncomingBatch | None:
     return None
 
 
+def decided_after(db: Database, batch_id: int) -> list[tuple[str, Verdict, int, str]]:
+    """Name, verdict, documents and receipt of every batch that was decided after this one, in that order."""
+    return [
+        (name, Verdict(verdict), documents, receipt)
+        for name, verdict, documents, receipt in db.select(QUERIES["decided_after"], (batch_id,))
+    ]
+
+
 def record_incoming(db: Database, records: Sequence[IncomingRecord]) -> None:
     """Decide these numbers. One bulk insert, however many: a statement for each would be most of the cost of a small batch."""
     if not records:

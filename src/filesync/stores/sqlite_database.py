@@ -76,7 +76,7 @@ _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search
 class SqliteDatabase:
     """A connection. Statements are given as text; those of queries.sql as `QUERIES[name]`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float | None = None) -> None:
         self.path = path
         self._cursors: OrderedDict[str, Any] = OrderedDict()
         try:
@@ -88,6 +88,8 @@ class SqliteDatabase:
         try:
             for pragma in _PRAGMAS:
                 self.select(f"PRAGMA {pragma}")
+            if patience_s is not None:
+                self.select(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
         except BaseException:
             self.close()
             raise

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from filesync.contracts import Contract
     from filesync.protocol.admission import Known, Standing
     from filesync.protocol.identity import Feed, Mode
+    from filesync.protocol.receipt import Verdict
     from filesync.stores.database import Database
     from filesync.stores.memory import Compared
     from filesync.stores.tickets import TicketSeries
@@ -174,6 +175,10 @@ class Store:
     def receipt_of(self, name: str) -> StoredReceipt | None:
         """The answer to the batch `name`: as decided, or as last refused where no batch of this name was decided."""
         return received.receipt_of(self._db, name)
+
+    def decided_after(self, batch_id: int) -> list[tuple[str, Verdict, int, str]]:
+        """Name, verdict, documents and receipt of every batch that was decided here after this one, in that order."""
+        return received.decided_after(self._db, batch_id)
 
     def unacknowledged(self) -> list[StoredReceipt]:
         """Receipts that no outbox has had yet, in the order in which they were given."""

@@ -112,5 +112,6 @@ class ImportSection(BaseModel):
 
     def choice(self, root: Path) -> ExecutorChoice:
         """As a value, its files found from the site's folder."""
-        tls = self.tls and Tls(root / self.tls.ca, root / self.tls.cert, root / self.tls.key)
+        files = self.tls
+        tls = None if files is None else Tls(root / files.ca, root / files.cert, root / files.key)
         return ExecutorChoice.parse(self.executor, tls)

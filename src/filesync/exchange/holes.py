@@ -44,6 +44,12 @@ class Seen:
     lying: dict[FeedEpoch, set[int]] = field(default_factory=lambda: defaultdict(set))
     lacking: dict[FeedEpoch, set[int]] = field(default_factory=lambda: defaultdict(set))
 
+    def add(self, other: Seen) -> None:
+        """What another part of the import met."""
+        for mine, theirs in ((self.lying, other.lying), (self.lacking, other.lacking)):
+            for key, seqs in theirs.items():
+                mine[key] |= seqs
+
     def waits(self, file: str) -> None:
         """A manifest or void of this name lies here and waits."""
         if (parsed := parse_file_name(file)) is not None:

@@ -59,7 +59,21 @@ GROUP_BYTES = 32 * 1024 * 1024
 def import_all(ctx: Context, report: ImportReport, peers: Collection[str]) -> None:
     """Collect, apply and acknowledge what these peers sent and can be; what cannot is reported with its reason."""
     ctx.store.holes.advance()  # what a crash left undone
-    standings, seen = Standings.of(ctx, peers), Seen()
+    seen = Seen()
+    take_in(ctx, report, peers, seen)
+    conclude(ctx, seen)
+
+
+def conclude(ctx: Context, seen: Seen) -> None:
+    """When all inboxes were gone through: what is nobody's alone, and what is missing."""
+    acknowledge(ctx)
+    ctx.store.holes.advance()
+    notice(ctx, seen)
+
+
+def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Seen) -> None:
+    """Go through the inboxes of these peers. `seen` gets what lies there undecided."""
+    standings = Standings.of(ctx, peers)
     listings = [list_inbox(ctx, peer) for peer in peers]
     total = sum(len(listing.manifests) for listing in listings)
     waiting: list[Ready] = []
@@ -80,9 +94,6 @@ def import_all(ctx: Context, report: ImportReport, peers: Collection[str]) -> No
                 _apply(ctx, waiting, report, total)
                 waiting = []
     _apply(ctx, waiting, report, total)
-    acknowledge(ctx)
-    ctx.store.holes.advance()
-    notice(ctx, seen)
 
 
 def _ready(

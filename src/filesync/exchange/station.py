@@ -13,10 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from filesync import config
-from filesync.contracts import Registry
-from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError, RejectedError, TransportError
-from filesync.exchange import quarantine, voids
+from filesync.exchange import fence, quarantine, voids
 from filesync.exchange.answering import acknowledge
 from filesync.exchange.arrivals import with_mail
 from filesync.exchange.capture import Export, export, labels, order_of, seal_table
@@ -28,6 +26,8 @@ from filesync.exchange.heartbeats import beat
 from filesync.exchange.holes import Resent, resend
 from filesync.exchange.incoming import import_all
 from filesync.exchange.lock import SiteLock
+from filesync.exchange.opening import open_store, site_contracts
+from filesync.exchange.parallel import import_wide
 from filesync.exchange.reports import (
     CarryReport,
     Crashed,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from filesync.contracts import Registry
     from filesync.stores.hole_values import VoidRecord
 
 LOCK_NAME = "filesync.lock"
@@ -113,14 +114,7 @@ class Station:
     ) -> Self:
         """Open the site at `root`. Raises `ConfigError` saying what to change."""
         settings = config.load(root)
-        store = SqliteStore.open(settings.database)
-        if store.site.id != settings.site or store.site.role is not settings.role:
-            known = store.site
-            store.close()
-            raise ConfigError(
-                "site-mismatch",
-                f"{settings.database} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
-            )
+        store = open_store(settings)
         try:
             contracts = contracts or site_contracts(root)
             grow(store, contracts)
@@ -298,7 +292,7 @@ class Station:
         try:
             mail = with_mail(self.context)
             settle_all(self.context, report, mail)
-            import_all(self.context, report, mail)
+            import_wide(self.context, report, mail)
         except Exception as err:
             if crashed is None:
                 raise
@@ -344,6 +338,7 @@ class Station:
     def _working(self) -> Iterator[None]:
         """Hold the site's lock and start from a recovered state."""
         with self._lock.held():
+            fence.raze(self.context.folders.root, LOCK_PATIENCE_S)
             sweep(self.context)
             acknowledge(self.context)
             yield
@@ -364,11 +359,3 @@ def _feed(text: str) -> Feed:
         return Feed.parse(text)
     except ValueError as err:
         raise ConfigError("feed-unknown", str(err)) from None
-
-
-def site_contracts(root: Path) -> Registry:
-    """The packaged contracts, and the site's own in `schemas/` where there are any (they win: a site may lag behind or extend)."""
-    own = sorted((root / "schemas").glob("*.json")) if (root / "schemas").is_dir() else []
-    if not own:
-        return Registry.packaged()
-    return Registry([load_contract(path) for path in own], folder=schemas_folder() / "datasets")

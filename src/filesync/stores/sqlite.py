@@ -24,11 +24,14 @@ class SqliteStore(Store):
         return cls._create(SqliteDatabase(path), str(path), site)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a store. Raises `ConfigError` where there is none, or one that this version cannot read."""
+    def open(cls, path: Path, *, patience_s: float | None = None) -> Self:
+        """Open a store. Raises `ConfigError` where there is none, or one that this version cannot read.
+
+        `patience_s`: how long another writer is waited for before that is a `TransportError`; a few seconds where nothing is said.
+        """
         if not path.is_file():
             raise ConfigError(
                 "store-missing",
                 f"{path}: expected the site's store, got nothing; make a site with `filesync init`",
             )
-        return cls._open(SqliteDatabase(path), str(path))
+        return cls._open(SqliteDatabase(path, patience_s=patience_s), str(path))

@@ -25,9 +25,10 @@ V1 = contract()
 
 def second() -> Contract:
     """A text, a date, a boolean, an integer, a member of a line, and lines of another kind."""
-    schema: dict[str, Any] = contract(
+    made = contract(
         version=2, canal={"type": "string"}, entrega={"type": "string", "format": "date"}, presente={"type": "boolean"}, frete={"type": "integer"}
-    ).schema  # fmt: skip
+    )  # fmt: skip
+    schema: Any = made.schema
     schema["properties"]["itens"]["items"]["properties"]["lote"] = {"type": "string"}
     schema["properties"]["volumes"] = {
         "type": "array", "items": {**_LINE, "properties": {"numero": {"type": "integer"}, "fragil": {"type": "boolean"}}}

@@ -30,7 +30,7 @@ def write(path: Path, schema: dict[str, Any]) -> Path:
     return path
 
 
-CANAL = {"canal": {"type": "string", "enum": ["balcao", "web"]}}
+CANAL: dict[str, Any] = {"canal": {"type": "string", "enum": ["balcao", "web"]}}
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from filesync.language import Language, _, chosen, mark
 #: Longer texts are told as they came.
 _CHARS_MAX: Final = 2_000
 #: Places that hold a sentence.
-_CLAUSES: Final = frozenset({"why", "rest", "where", "expected", "got", "what", "formula", "message"})
+_CLAUSES: Final = frozenset(
+    {"why", "rest", "reason", "where", "expected", "got", "what", "formula", "message"}
+)
 
 FORMS: Final[tuple[str, ...]] = (
     # what waits to leave: exchange/status.py
@@ -251,6 +253,19 @@ FORMS: Final[tuple[str, ...]] = (
         "It runs as root, because the folder {folder} belongs to root. Better: an account of its own (docs/operations.md)."
     ),
     mark("{service} is not installed as a service in {folder}"),
+    # what the system says
+    mark("[Errno {number}] {rest}: {file}"),
+    mark("No such file or directory"),
+    mark("Permission denied"),
+    mark("No space left on device"),
+    mark("Read-only file system"),
+    mark("Input/output error"),
+    mark("Is a directory"),
+    mark("Not a directory"),
+    mark("File exists"),
+    mark("Connection refused"),
+    mark("Name or service not known"),
+    mark("timed out"),
     # what a progress line says
     mark("fetch"),
     mark("ship"),
@@ -321,11 +336,15 @@ def said(text: str) -> str:
         return whole
     for form, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            facts = {
-                name: said(value) if name in _CLAUSES else value for name, value in found.groupdict().items()
-            }
+            facts = {name: _place(name, value) for name, value in found.groupdict().items()}
             return _(form).format(**facts)
     return text
+
+
+def _place(name: str, value: str) -> str:
+    if name in _CLAUSES:
+        return said(value)
+    return _(value) if name == "record" else value
 
 
 @cache

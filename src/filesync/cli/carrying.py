@@ -115,7 +115,7 @@ def _say_interrupted(report: CarryReport, way: str) -> bool:
     if report.interrupted is None:
         return False
     screen.say(_("Not finished: {message}").format(message=said(report.interrupted.message)), "bold yellow")
-    again = f"filesync carry {way} PATH"
+    again = f"filesync carry {way} " + _("PATH")
     if report.interrupted.code == "full" and way == "out":
         screen.say(
             _(

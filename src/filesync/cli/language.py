@@ -53,7 +53,7 @@ def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -
 # ------------------------------------------------------------------------------------------------ help pages
 
 #: What of a command and of an option is shown on a help page.
-_SHOWN: Final = ("help", "short_help", "epilog", "rich_help_panel", "show_default")
+_SHOWN: Final = ("help", "short_help", "epilog", "rich_help_panel", "show_default", "metavar")
 
 
 def help_texts(command: Any) -> Iterator[str]:

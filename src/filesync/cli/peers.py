@@ -151,7 +151,7 @@ def _report_peer(
                 "  On {peer}: `filesync key > {peer}.pub`; bring that file here, then: filesync peer add {peer} --key {peer}.pub"
             ).format(peer=peer)
         )
-    meeting = " --link FOLDER --relay" if relay else ""
+    meeting = _(" --link FOLDER --relay") if relay else ""
     screen.say(
         _("Do the same on {peer}: filesync peer add {site} --role {value}{meeting} --key {site}.pub").format(
             peer=peer, site=site, value=role.value, meeting=meeting

@@ -17,7 +17,7 @@ import typer
 
 from filesync.cli import screen, wording
 from filesync.cli.ending import Ending
-from filesync.cli.language import _
+from filesync.cli.language import _, ngettext
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.rows import STDOUT, reais, say_json_rows, write_csv
 from filesync.cli.sites import at
@@ -215,7 +215,9 @@ def _say_agency(report: AgencyDay, when: date) -> None:
     if not report.sites:
         screen.say(_("No sales of this day are held here."))
         return
-    sums = (_("sales"), _("cancelled"), _("postings"), _("goods"), _("postings' value"), _("total"))
+    # The noun with many, for the heading of a column.
+    cancelled = ngettext("cancelled", "cancelled", 2)
+    sums = (_("sales"), cancelled, _("postings"), _("goods"), _("postings' value"), _("total"))
     screen.table(
         (_("site"), *sums), [(str(g.key), *_sums_line(g.sums)) for g in report.sites], right=set(sums)
     )

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from network import DAY, Network, sales
 from newer import as_table, forget, held, newer, produtos_v2, teach, vendas_v2, vendas_v3
+from shopdays import open_shop
 
 from filesync.contracts import BreakingError, Contract
+from filesync.day import portal
+from filesync.day.page import SiteState
+from filesync.day.portal import PortalState
+from filesync.day.report import page
 from filesync.day.sealed import figures
 from filesync.day.unsealed import unsealed
+from filesync.day.values import StepOutcome
+from filesync.demo.sales import sales_of_day
 from filesync.exchange import applying, incoming
 from filesync.protocol.heartbeat import Heartbeat
 from filesync.protocol.identity import BatchName, Role
@@ -507,6 +514,47 @@ def test_a_day_sealed_under_both_versions_is_added_up(shop: Network) -> None:
     assert [json.loads(batch.manifest)["batch"]["version"] for batch in batches] == [1, 2]
     sums = figures(ctx, batches)
     assert (sums.sales, sums.total_centavos) == (6, sum(sale["total_centavos"] for sale in sold))
+
+
+def test_a_day_of_both_versions_is_closed_complete_and_goes_to_an_older_portal_when_that_knows_more(
+    network: Network,
+) -> None:
+    day = open_shop(network)
+    teach(network, "matriz", vendas_v2())
+    day.turn()
+    teach(network, "posto-centro", vendas_v2())
+    day.sell("caixa-01", count=5)
+    sold = sales_of_day("posto-centro", Role.POSTO, DAY, count=6)
+    sold[2:4] = [newer(sale, frete_centavos=300, canal="web") for sale in sold[2:4]]
+    day.send("posto-centro", sold, "day")
+    for site in ("caixa-01", "posto-centro"):
+        day.close(site)
+    day.turn()
+    assert day.decide("importar_bdf") is None, "every batch of either version is there, and all totals agree"
+    assert len(held(day["matriz"])) == 11
+    seen = page(day["matriz"].context, DAY)
+    assert [(line.day.site, line.state) for line in seen.sites] == [
+        ("caixa-01", SiteState.COMPLETE), ("posto-centro", SiteState.COMPLETE)
+    ]  # fmt: skip
+
+    day.sara()
+    day["portal"].turn()
+    day["matriz"].turn()
+    report = day.export_portal()
+    assert ([batch.documents for batch in report.vendas.sealed], report.vendas.held) == ([9], 2)
+    day.turn()
+    assert day.export_portal().standing.state is PortalState.NOT_DONE
+    step = portal.run(day["matriz"], DAY)
+    assert (step.outcome, step.code) == (StepOutcome.FAILED, "recipient-older")
+    assert len(held(day["portal"])) == 9
+
+    teach(network, "portal", vendas_v2())
+    network.turn("portal", "matriz")
+    report = day.export_portal()
+    assert [batch.documents for batch in report.vendas.sealed] == [2]
+    day.turn()
+    assert day.export_portal().standing.state is PortalState.DONE
+    assert held(day["portal"]) == held(day["matriz"])
 
 
 def test_a_site_with_versions_that_break_each_other_is_not_opened(shop: Network) -> None:

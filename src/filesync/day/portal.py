@@ -226,6 +226,9 @@ def run(station: Station, day: date) -> StepReport:
             _step(day, StepOutcome.FAILED, f"the portal answered {name} with {verdict.value}", now),
             code="rejected",
         )
+    if report.vendas.held:  # the rest is sent
+        held = report.vendas.failed[0]
+        return replace(_step(day, StepOutcome.FAILED, held.message, now), code=held.code)
     return _step(day, StepOutcome.OPENED, f"sent, waits for {len(now.waiting)} receipts", now)
 
 

@@ -15,7 +15,6 @@ from store_samples import (
     MATRIZ,
     OTHER_EPOCH,
     STORES,
-    bare,
     digests,
     incoming,
     name,
@@ -313,56 +312,6 @@ def test_the_store_keeps_what_it_holds_over_a_restart(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- the statements themselves
-
-#: Statements that go through a whole table, each small by its nature: a site has few of these rows, however long its history. And those
-#: that stop after its newest rows.
-SCANS = {
-    "read_meta": "fs_meta",  # four rows
-    "standings": "fs_feed",  # one row per feed and epoch
-    "feeds": "fs_feed",
-    "holes": "fs_hole",
-    "forget_holes": "fs_hole",
-    "voids": "v",  # what persons gave up
-    "voids_ahead": "v",
-    "heard": "fs_peer",  # a few for each peer
-    "told": "fs_told",  # one row for each peer
-    "doctor_arrived": "f",
-    "doctor_sealed": "fs_outgoing",  # LIMIT
-    "problems": "fs_problem",  # LIMIT
-    "feed_heads": "f",
-    "newest_applied": "f",  # by the feeds, not by the history
-    "heads_sum": "fs_feed",
-    "every_heard": "fs_peer",
-    "last_day_seen": "fs_day_seen",  # one row per day
-    "days_unsettled": "fs_day_seen",
-    "days_sealed_after_close": "closed",  # one row per day that this site closed
-}
-
-
-def test_every_statement_finds_its_rows_by_an_index(tmp_path: Path) -> None:
-    path = tmp_path / "filesync.db"
-    SqliteStore.create(path, MATRIZ).close()
-    with bare(path) as db, db.cursor() as cursor:
-        tables = {
-            row[0] for row in cursor.execute("select name from sqlite_master where type = 'table'").fetchall()
-        }
-        for title, statement in QUERIES.items():
-            bound = re.sub(r"\?\d*", "NULL", statement)
-            plan = [row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {bound}").fetchall()]
-            for step in plan:
-                found = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
-                if not found or found[1] in {
-                    "asked",
-                    "json_each",
-                    "pragma_table_info",
-                    "sqlite_master",
-                    "CONSTANT",
-                }:
-                    continue
-                whole = found[2] is None or not re.search(r"_(open|rejected|unacknowledged)$", found[2])
-                assert not whole or SCANS.get(title) == found[1], f"{title}: {plan}"
-        assert {"fs_meta", "fs_incoming", "fs_outgoing", "fs_delivery", "fs_sealed"} <= tables
-
 
 def test_every_statement_has_a_name_a_sentence_and_a_use() -> None:
     stores = Path(__file__).parents[2] / "src" / "filesync" / "stores"

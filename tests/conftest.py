@@ -14,8 +14,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 # Texts are compared in English, whatever the machine speaks; tests of the language choose theirs.
 os.environ["FILESYNC_LANG"] = "en"
 
-#: Networks of stations for tests/flows and tests/system; a real PostgreSQL; a real sshd.
-pytest_plugins = ["network", "postgres_server", "sshd", "quirky"]
+#: Networks of stations for tests/flows and tests/system; a real PostgreSQL; stores on both; a real sshd.
+pytest_plugins = ["network", "postgres_server", "store_engines", "sshd", "quirky"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-"""Contracts, documents and ledger records that the store's tests start from. A further store joins STORES and passes the same tests."""
+"""Contracts, documents and ledger records that the store's tests start from. On which databases they run: store_engines.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 from filesync.contracts import Contract
 from filesync.protocol.identity import BatchId, BatchName, Feed, Format, Mode, Role
 from filesync.protocol.receipt import Verdict
-from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import IncomingRecord, OutgoingRecord, Site
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-STORES = [SqliteStore]
+    from filesync.stores.store import Store
+
 MATRIZ = Site("matriz", Role.MATRIZ, "aaaaaaaa")
 EPOCH, OTHER_EPOCH = "k3v7q2ma", "zz7q2mk3"
 FEED = Feed("caixa-01", "sales", "matriz")
@@ -74,7 +74,7 @@ def flat(made: Contract, documents: Sequence[dict[str, Any]]) -> dict[str, pa.Ta
     return made.flatten(table(made, documents))
 
 
-def held(store: SqliteStore, made: Contract, **chosen: Any) -> list[dict[str, Any]]:
+def held(store: Store, made: Contract, **chosen: Any) -> list[dict[str, Any]]:
     """What the store holds, as documents in key order."""
     return [found for chunk in store.read_documents(made, **chosen) for found in made.documents(chunk)]
 
@@ -115,7 +115,7 @@ def digests(entries: Sequence[tuple[bytes, bytes]]) -> pa.Table:
 
 
 def bare(path: Path) -> Any:
-    """A connection beside the store's, for what a test does behind its back."""
+    """A connection to an embedded store beside the store's own, for what a test does behind its back."""
     import adbc_driver_sqlite.dbapi as adbc_sqlite
 
     return adbc_sqlite.connect(str(path), autocommit=True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reconciling_reference import reference
-from store_samples import AT, MATRIZ, STORES, bare, flat
+from store_samples import AT, flat
 
 from filesync.contracts import Contract, Registry
 from filesync.demo.billing import Difference as Planted
@@ -23,13 +23,17 @@ from filesync.demo.sales import sales_of_day
 from filesync.protocol.identity import BatchId, BatchName, Feed, Mode, Role
 from filesync.protocol.receipt import Verdict
 from filesync.stores import matching, reconciling
+from filesync.stores.database import QUERIES
 from filesync.stores.matching import STEPS
 from filesync.stores.reconciled import Colour, Difference, Dimension, Found, How, Line, State
-from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import IncomingRecord, RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 Document = dict[str, Any]
 DAY, TOMORROW = date(2026, 3, 2), date(2026, 3, 3)
@@ -45,9 +49,9 @@ def contract(dataset: str) -> Contract:
 CONTRACTS = {dataset: contract(dataset) for dataset in ("vendas", *KINDS)}
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
-    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
@@ -55,7 +59,7 @@ _seqs = itertools.count(1)
 
 
 def apply(
-    store: SqliteStore,
+    store: Store,
     dataset: str,
     documents: Sequence[Document],
     day: date = DAY,
@@ -122,12 +126,12 @@ def plain(line: Line) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def lines(store: SqliteStore, day: date = DAY) -> list[Line]:
+def lines(store: Store, day: date = DAY) -> list[Line]:
     return list(store.reconciling.lines(day))
 
 
 def reconciled(
-    store: SqliteStore,
+    store: Store,
     sales: Sequence[Document],
     bdf: Sequence[Document] | None = None,
     ca: Sequence[Document] | None = None,
@@ -218,9 +222,9 @@ def rows_of(
 
 
 @pytest.fixture(scope="module")
-def long_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+def long_store(long_home: Home) -> Iterator[Store]:
     """Every example has a day of its own in it, so that days are told apart, too."""
-    with SqliteStore.create(tmp_path_factory.mktemp("reconciling") / "filesync.db", MATRIZ) as made:
+    with long_home.create() as made:
         yield made
 
 
@@ -236,7 +240,7 @@ _numbers = itertools.count(1)
     unbilled=st.sampled_from([(), (), ("03298",)]),
 )
 def test_the_store_says_what_matching_by_hand_says(
-    long_store: SqliteStore, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]
+    long_store: Store, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]
 ) -> None:
     day = next(_days)
     sales = [
@@ -251,7 +255,7 @@ def test_the_store_says_what_matching_by_hand_says(
 
 
 def check_sums(
-    store: SqliteStore, day: date, sales: list[Document], files: dict[str, list[Document] | None]
+    store: Store, day: date, sales: list[Document], files: dict[str, list[Document] | None]
 ) -> None:
     """Every posting and every billed row counts once, in each dimension."""
     sold = [
@@ -288,14 +292,14 @@ def bdf(line: Line) -> Found:
     return line.bdf
 
 
-def test_what_agrees_with_both_files_is_green(store: SqliteStore) -> None:
+def test_what_agrees_with_both_files_is_green(store: Store) -> None:
     line = only(reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)], [billed(1, 1000, A)]))
     assert line.colour is Colour.GREEN
     assert (bdf(line).state, bdf(line).how, bdf(line).row) == (State.AGREES, How.CODE, "1/7/1")
     assert (line.site, line.ticket, line.forma, line.valor_centavos) == ("caixa-01", "01/1/1", "17", 1000)
 
 
-def test_nothing_is_checked_against_a_file_that_was_not_imported(store: SqliteStore) -> None:
+def test_nothing_is_checked_against_a_file_that_was_not_imported(store: Store) -> None:
     sold = [sale(1, posting(A, 1000))]
     assert colours(reconciled(store, sold)) == ["white"]
     assert colours(reconciled(store, [], ca=[])) == ["red"]  # an empty file says that nothing is billed
@@ -306,12 +310,12 @@ def test_nothing_is_checked_against_a_file_that_was_not_imported(store: SqliteSt
     assert line.ca is not None
 
 
-def test_a_rejected_file_checks_nothing(store: SqliteStore) -> None:
+def test_a_rejected_file_checks_nothing(store: Store) -> None:
     apply(store, "bdf", [billed(1, 1000, A)], verdict=Verdict.REJECTED)
     assert colours(reconciled(store, [sale(1, posting(A, 1000))])) == ["white"]
 
 
-def test_the_bdf_decides_what_is_red_and_the_ca_makes_it_yellow(store: SqliteStore) -> None:
+def test_the_bdf_decides_what_is_red_and_the_ca_makes_it_yellow(store: Store) -> None:
     sold = [sale(n, posting(code, 1000)) for n, code in enumerate((A, B, C), 1)]
     ca = [billed(1, 1000, A), billed(3, 1000, C)]
     found = reconciled(store, sold, [billed(1, 1000, A), billed(2, 1000, B)], ca)
@@ -319,50 +323,50 @@ def test_the_bdf_decides_what_is_red_and_the_ca_makes_it_yellow(store: SqliteSto
     assert states == {A: Colour.GREEN, B: Colour.YELLOW, C: Colour.RED}
 
 
-def test_what_is_billed_and_not_sold_is_red_once_for_both_files(store: SqliteStore) -> None:
+def test_what_is_billed_and_not_sold_is_red_once_for_both_files(store: Store) -> None:
     line = only(reconciled(store, [], [billed(1, 1000, A)], [billed(4, 900, A)]))
     assert (line.colour, line.site, line.valor_centavos) == (Colour.RED, None, None)
     assert line.ca is not None
     assert (bdf(line).state, line.ca.valor_centavos) == (State.NOT_SOLD, 900)
 
 
-def test_a_cancelled_sale_is_not_sold_and_names_itself(store: SqliteStore) -> None:
+def test_a_cancelled_sale_is_not_sold_and_names_itself(store: Store) -> None:
     gone = sale(1, posting(A, 1000), situacao="cancelada", pagamentos=[])
     line = only(reconciled(store, [gone], [billed(1, 1000, A)]))
     assert (line.colour, bdf(line).state) == (Colour.RED, State.CANCELLED)
     assert (line.site, line.ticket, line.valor_centavos) == ("caixa-01", "01/1/1", None)
 
 
-def test_a_reversal_takes_back_what_it_reverses(store: SqliteStore) -> None:
+def test_a_reversal_takes_back_what_it_reverses(store: Store) -> None:
     found = reconciled(store, [], [billed(1, 1000, A), billed(2, -1000, A)])
     assert colours(found) == ["green", "green"]
     assert sum(bdf(line).valor_centavos or 0 for line in found) == 0
 
 
-def test_a_sale_whose_billing_was_reversed_is_not_billed(store: SqliteStore) -> None:
+def test_a_sale_whose_billing_was_reversed_is_not_billed(store: Store) -> None:
     found = reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A), billed(2, -1000, A)])
     assert colours(found) == ["green", "green", "red"]
 
 
-def test_a_reversal_and_a_new_billing(store: SqliteStore) -> None:
+def test_a_reversal_and_a_new_billing(store: Store) -> None:
     rows = [billed(1, 1000, A), billed(2, -1000, A), billed(3, 900, A)]
     found = reconciled(store, [sale(1, posting(A, 1000))], rows)
     line = only([line for line in found if line.site])
     assert (line.colour, bdf(line).differs) == (Colour.YELLOW, (Difference.VALUE,))
 
 
-def test_the_last_of_equal_rows_is_the_one_that_was_taken_back(store: SqliteStore) -> None:
+def test_the_last_of_equal_rows_is_the_one_that_was_taken_back(store: Store) -> None:
     rows = [billed(1, 1000, A), billed(2, 1000, A), billed(3, -1000, A)]
     found = reconciled(store, [sale(1, posting(A, 1000))], rows)
     assert bdf(only([line for line in found if line.site])).row == "1/7/1"
 
 
-def test_a_reversal_of_another_day_is_red(store: SqliteStore) -> None:
+def test_a_reversal_of_another_day_is_red(store: Store) -> None:
     line = only(reconciled(store, [], [billed(1, -1000, A)]))
     assert (line.colour, bdf(line).state) == (Colour.RED, State.REVERSAL)
 
 
-def test_a_code_that_was_posted_twice_needs_two_rows(store: SqliteStore) -> None:
+def test_a_code_that_was_posted_twice_needs_two_rows(store: Store) -> None:
     sold = [sale(1, posting(A, 1000)), sale(2, posting(A, 1000))]
     assert colours(reconciled(store, sold, [billed(1, 1000, A)])) == ["green", "red"]
     again = [
@@ -373,23 +377,23 @@ def test_a_code_that_was_posted_twice_needs_two_rows(store: SqliteStore) -> None
     assert colours(reconciled(store, again, rows, day=TOMORROW)) == ["green", "green"]
 
 
-def test_two_codes_are_two_objects_even_in_one_attendance(store: SqliteStore) -> None:
+def test_two_codes_are_two_objects_even_in_one_attendance(store: Store) -> None:
     found = reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, B)])
     assert colours(found) == ["red", "red"]
 
 
-def test_a_row_without_a_code_is_found_by_its_attendance(store: SqliteStore) -> None:
+def test_a_row_without_a_code_is_found_by_its_attendance(store: Store) -> None:
     sold = [sale(1, posting(A, 1000, sub_caixa="01", numero_atendimento="0007"))]
     line = only(reconciled(store, sold, [billed(1, 1000)]))
     assert (line.colour, bdf(line).how) == (Colour.GREEN, How.ATTENDANCE)
 
 
-def test_another_service_in_the_attendance_is_yellow(store: SqliteStore) -> None:
+def test_another_service_in_the_attendance_is_yellow(store: Store) -> None:
     line = only(reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, servico="03298")]))
     assert (line.colour, bdf(line).differs) == (Colour.YELLOW, (Difference.SERVICE,))
 
 
-def test_a_row_of_several_objects_stands_for_all_of_them(store: SqliteStore) -> None:
+def test_a_row_of_several_objects_stands_for_all_of_them(store: Store) -> None:
     objects = (posting(A, 1000), posting(B, 2000), posting(C, 3000))
     found = reconciled(store, [sale(1, *objects)], [billed(1, 6000, quantidade=3)])
     assert colours(found) == ["green"] * 3
@@ -402,7 +406,7 @@ def test_a_row_of_several_objects_stands_for_all_of_them(store: SqliteStore) -> 
     assert [count for count, _ in shares] == [1, 1, 2]
 
 
-def test_two_sites_with_one_attendance_are_told_apart_by_code_and_else_uncertain(store: SqliteStore) -> None:
+def test_two_sites_with_one_attendance_are_told_apart_by_code_and_else_uncertain(store: Store) -> None:
     sold = [sale(1, posting(A, 1000)), sale(2, posting(B, 1000), origem="posto-centro")]
     assert colours(reconciled(store, sold, [billed(1, 1000, B), billed(2, 1000)])) == ["green", "green"]
     sold = [
@@ -415,7 +419,7 @@ def test_two_sites_with_one_attendance_are_told_apart_by_code_and_else_uncertain
     assert {bdf(line).differs for line in found} == {(Difference.SITE,)}
 
 
-def test_the_weak_key_is_green_only_where_nothing_contradicts_it(store: SqliteStore) -> None:
+def test_the_weak_key_is_green_only_where_nothing_contradicts_it(store: Store) -> None:
     without = posting(A, 1000)
     del without["numero_atendimento"]
     line = only(reconciled(store, [sale(1, without)], [billed(1, 1000)]))
@@ -425,17 +429,17 @@ def test_the_weak_key_is_green_only_where_nothing_contradicts_it(store: SqliteSt
     assert (line.colour, bdf(line).differs) == (Colour.YELLOW, (Difference.ATTENDANCE,))
 
 
-def test_the_weak_key_is_for_single_objects(store: SqliteStore) -> None:
+def test_the_weak_key_is_for_single_objects(store: Store) -> None:
     other = sale(1, posting(A, 1000, numero_atendimento="8"))
     assert colours(reconciled(store, [other], [billed(1, 1000, quantidade=2)])) == ["red", "red"]
 
 
-def test_where_nothing_is_to_be_billed_nothing_is_missed(store: SqliteStore) -> None:
+def test_where_nothing_is_to_be_billed_nothing_is_missed(store: Store) -> None:
     sold = [sale(1, posting(A, 0), posting(B, 500, servico="10065"))]
     assert colours(reconciled(store, sold, [], unbilled=["10065"])) == ["white", "white"]
 
 
-def test_a_sale_paid_in_several_forms_is_a_form_of_its_own(store: SqliteStore) -> None:
+def test_a_sale_paid_in_several_forms_is_a_form_of_its_own(store: Store) -> None:
     two = [{"numero": n, "forma": form, "valor_centavos": 500} for n, form in enumerate(("01", "17"), 1)]
     sold = [sale(1, posting(A, 1000), pagamentos=two), sale(2, posting(B, 700), pagamentos=[])]
     found = {line.codigo_rastreio: line.forma for line in reconciled(store, sold)}
@@ -443,7 +447,7 @@ def test_a_sale_paid_in_several_forms_is_a_form_of_its_own(store: SqliteStore) -
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_planted_differences_are_found_among_many_sites(store: SqliteStore, seed: int) -> None:
+def test_planted_differences_are_found_among_many_sites(store: Store, seed: int) -> None:
     shops = (("caixa-01", Role.CAIXA), ("caixa-02", Role.CAIXA), ("posto-centro", Role.POSTO))
     sales = [sold for site, role in shops for sold in sales_of_day(site, role, DAY, seed=seed, count=60)]
     plan = Plan(value=3, missing=4, extra=2, quantity=2, no_code=5, datasets=KINDS)
@@ -459,7 +463,7 @@ def test_planted_differences_are_found_among_many_sites(store: SqliteStore, seed
 # ---------------------------------------------------------------------------------------------------- whether it still holds
 
 
-def test_the_same_again_changes_nothing(store: SqliteStore) -> None:
+def test_the_same_again_changes_nothing(store: Store) -> None:
     before = reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     assert store.reconciling.reconcile(DAY, "2027-01-01T00:00:00-03:00").made_at == AT
     assert lines(store) == before
@@ -467,7 +471,7 @@ def test_the_same_again_changes_nothing(store: SqliteStore) -> None:
     assert store.reconciling.reconcile(DAY, "2027-01-01T00:00:00-03:00").made_at == AT
 
 
-def changed(store: SqliteStore, day: date = DAY) -> tuple[str, ...]:
+def changed(store: Store, day: date = DAY) -> tuple[str, ...]:
     """What a day's reconciliation says of itself; asked alone and among others it says the same."""
     held = store.reconciling.find(day)
     assert held is not None
@@ -476,7 +480,7 @@ def changed(store: SqliteStore, day: date = DAY) -> tuple[str, ...]:
     return held.changed
 
 
-def test_a_late_sale_makes_it_stale_and_reconciling_again_heals_it(store: SqliteStore) -> None:
+def test_a_late_sale_makes_it_stale_and_reconciling_again_heals_it(store: Store) -> None:
     reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A), billed(2, 500, B)])
     assert changed(store) == ()
     apply(store, "vendas", [sale(2, posting(B, 500))])
@@ -486,7 +490,7 @@ def test_a_late_sale_makes_it_stale_and_reconciling_again_heals_it(store: Sqlite
     assert colours(lines(store)) == ["green", "green"]
 
 
-def test_a_sale_that_moves_to_another_day_makes_both_days_stale(store: SqliteStore) -> None:
+def test_a_sale_that_moves_to_another_day_makes_both_days_stale(store: Store) -> None:
     reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     reconciled(store, [], [], day=TOMORROW)
     apply(store, "vendas", [sale(1, posting(A, 1000), day=TOMORROW, versao=2)], TOMORROW)
@@ -494,7 +498,7 @@ def test_a_sale_that_moves_to_another_day_makes_both_days_stale(store: SqliteSto
     assert changed(store, TOMORROW) == ("vendas",)
 
 
-def test_a_cancellation_makes_it_stale(store: SqliteStore) -> None:
+def test_a_cancellation_makes_it_stale(store: Store) -> None:
     reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     gone = sale(1, posting(A, 1000), situacao="cancelada", pagamentos=[], versao=2)
     apply(store, "vendas", [gone], TOMORROW)
@@ -502,7 +506,7 @@ def test_a_cancellation_makes_it_stale(store: SqliteStore) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_comes_later_makes_it_stale_even_an_empty_one(store: SqliteStore, kind: str) -> None:
+def test_a_file_that_comes_later_makes_it_stale_even_an_empty_one(store: Store, kind: str) -> None:
     reconciled(store, [sale(1, posting(A, 1000))])
     apply(store, kind, [])
     assert changed(store) == (kind,)
@@ -511,20 +515,20 @@ def test_a_file_that_comes_later_makes_it_stale_even_an_empty_one(store: SqliteS
     assert changed(store) == (kind,)
 
 
-def test_other_days_and_other_data_leave_it_alone(store: SqliteStore) -> None:
+def test_other_days_and_other_data_leave_it_alone(store: Store) -> None:
     reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     apply(store, "vendas", [sale(2, posting(B, 1000), day=TOMORROW)], TOMORROW)
     apply(store, "bdf", [billed(1, 1000, B, TOMORROW)], TOMORROW)
     assert changed(store) == ()
 
 
-def test_other_services_to_bill_are_another_result(store: SqliteStore) -> None:
+def test_other_services_to_bill_are_another_result(store: Store) -> None:
     assert colours(reconciled(store, [sale(1, posting(A, 1000))], [])) == ["red"]
     store.reconciling.reconcile(DAY, AT, unbilled=["03220"])
     assert colours(lines(store)) == ["white"]
 
 
-def test_a_store_without_any_sales_or_files(store: SqliteStore) -> None:
+def test_a_store_without_any_sales_or_files(store: Store) -> None:
     assert store.reconciling.find(DAY) is None
     assert store.reconciling.reconcile(DAY, AT).sales == 0
     assert lines(store) == []
@@ -532,7 +536,7 @@ def test_a_store_without_any_sales_or_files(store: SqliteStore) -> None:
     assert store.reconciling.days(DAY, DAY) == {DAY: {}}
 
 
-def test_colours_of_many_days(store: SqliteStore) -> None:
+def test_colours_of_many_days(store: Store) -> None:
     reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A), billed(2, 5, B)])
     reconciled(store, [sale(2, posting(A, 1000), day=TOMORROW)], day=TOMORROW)
     assert store.reconciling.days(DAY, TOMORROW) == {
@@ -544,7 +548,7 @@ def test_colours_of_many_days(store: SqliteStore) -> None:
 # ---------------------------------------------------------------------------------------------------- how it is done
 
 
-def test_lines_are_read_page_by_page(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_read_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sold = [sale(n, posting(A, n * 100), origem=f"caixa-{n % 3:02d}") for n in range(1, 23)]
     whole = reconciled(store, sold, [billed(n, n * 100, A) for n in range(1, 12)])
     monkeypatch.setattr(reconciling, "PAGE_LINES", 4)
@@ -554,7 +558,7 @@ def test_lines_are_read_page_by_page(store: SqliteStore, monkeypatch: pytest.Mon
 
 
 def test_what_fails_half_way_leaves_the_result_before_and_nothing_temporary(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     apply(store, "vendas", [sale(2, posting(B, 500))])
@@ -566,12 +570,15 @@ def test_what_fails_half_way_leaves_the_result_before_and_nothing_temporary(
                 store.reconciling.reconcile(DAY, AT)
         assert lines(store) == before
         assert changed(store) == ("vendas", "bdf")
-        assert store._db.select("SELECT count(*) FROM temp.sqlite_master") == [(0,)]
+        assert not any(
+            store._db.select(QUERIES["has_temporary"], (f"fs_{name}",))[0][0]
+            for name in ("sold", "left", "found", "sum")
+        )
     store.reconciling.reconcile(DAY, AT)
     assert colours(lines(store)) == ["green", "yellow"]
 
 
-def test_every_step_is_used_and_has_a_sentence(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_used_and_has_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     used: set[str] = set()
 
     class Watched(dict[str, str]):
@@ -589,19 +596,16 @@ def test_every_step_is_used_and_has_a_sentence(store: SqliteStore, monkeypatch: 
     assert len(re.findall(r"(?m)^-- name: \w+\n-- [A-Z]", text)) == len(STEPS)
 
 
-def test_a_reader_beside_it_sees_the_result_of_before_until_it_is_whole(
-    store: SqliteStore, tmp_path: Path
-) -> None:
+def test_a_reader_beside_it_sees_the_result_of_before_until_it_is_whole(store: Store, home: Home) -> None:
     before = reconciled(store, [sale(1, posting(A, 1000))], [billed(1, 1000, A)])
     apply(store, "vendas", [sale(2, posting(B, 500))])
-    with bare(tmp_path / "filesync.db") as db, db.cursor() as cursor:
-        with store._write():
-            store.reconciling.reconcile(DAY, AT)
-            assert cursor.execute("SELECT count(*) FROM fs_reconciled").fetchall() == [(len(before),)]
-        assert cursor.execute("SELECT count(*) FROM fs_reconciled").fetchall() == [(2,)]
+    with store._write():
+        store.reconciling.reconcile(DAY, AT)
+        assert home.ask("SELECT count(*) FROM fs_reconciled") == [(len(before),)]
+    assert home.ask("SELECT count(*) FROM fs_reconciled") == [(2,)]
 
 
-def test_a_thousand_sales_by_hand_and_by_sql(store: SqliteStore) -> None:
+def test_a_thousand_sales_by_hand_and_by_sql(store: Store) -> None:
     """Longer groups than Hypothesis draws: the places of a key are counted, not only the first ones."""
     sold = [
         sale(n, posting(A if n % 2 else B, 100 * (n % 7), numero_atendimento=str(n % 5)))

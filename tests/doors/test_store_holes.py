@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_samples import AT, EPOCH, FEED, MATRIZ, STORES, incoming, name, outgoing
+from store_samples import AT, EPOCH, FEED, MATRIZ, incoming, name, outgoing
 
 from filesync.protocol.admission import Known, Standing
 from filesync.protocol.identity import Feed
@@ -16,18 +16,19 @@ from filesync.stores.values import OutgoingBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from filesync.stores.sqlite import SqliteStore
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 OWN = Feed("matriz", "produtos", "caixas")
 LATER = "2026-03-03T09:00:00-03:00"
 CLAIMS = '{"rows":{"sales":2},"totals":{"valor":10}}'
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
-    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
@@ -44,12 +45,12 @@ def new(seq: int, **changes: Any) -> NewVoid:
     return NewVoid(**values)
 
 
-def decide(store: SqliteStore, *seqs: int, **changes: Any) -> None:
+def decide(store: Store, *seqs: int, **changes: Any) -> None:
     with store.transaction() as tx:
         tx.record_incoming([incoming(tx.next_batch_id(), name(seq), **changes) for seq in seqs])
 
 
-def test_what_is_missing_is_replaced_as_a_whole(store: SqliteStore) -> None:
+def test_what_is_missing_is_replaced_as_a_whole(store: Store) -> None:
     holes = [
         HoleRecord(FEED, EPOCH, 2, 3, AT),
         HoleRecord(FEED, EPOCH, 5, 5, AT, LATER),
@@ -62,7 +63,7 @@ def test_what_is_missing_is_replaced_as_a_whole(store: SqliteStore) -> None:
     assert store.holes.open() == []
 
 
-def test_a_void_moves_the_head_on_over_its_number(store: SqliteStore) -> None:
+def test_a_void_moves_the_head_on_over_its_number(store: Store) -> None:
     decide(store, 1)
     store.holes.record(new(2, name=name(2).stem, manifest_sha256="a" * 64, claims=CLAIMS, void="{}"))
     assert store.standings() == {(FEED, EPOCH): Standing(2, "a" * 64)}
@@ -75,7 +76,7 @@ def test_a_void_moves_the_head_on_over_its_number(store: SqliteStore) -> None:
     assert store.standings()[FEED, EPOCH].seq == 3
 
 
-def test_a_void_ahead_of_the_head_waits_for_it(store: SqliteStore) -> None:
+def test_a_void_ahead_of_the_head_waits_for_it(store: Store) -> None:
     store.holes.record(new(3))
     assert store.standings() == {}
     assert store.holes.ahead() == [AheadVoid(FEED, EPOCH, 3, None)]
@@ -88,13 +89,13 @@ def test_a_void_ahead_of_the_head_waits_for_it(store: SqliteStore) -> None:
     assert (store.feeds()[0].sealed, store.feeds()[0].settled) == (4, 4)
 
 
-def test_the_first_numbers_of_a_feed_can_be_given_up(store: SqliteStore) -> None:
+def test_the_first_numbers_of_a_feed_can_be_given_up(store: Store) -> None:
     store.holes.record(new(2))
     store.holes.record(new(1))
     assert store.standings() == {(FEED, EPOCH): Standing(2, None)}
 
 
-def test_the_origin_s_word_fills_in_what_an_override_could_not_know(store: SqliteStore) -> None:
+def test_the_origin_s_word_fills_in_what_an_override_could_not_know(store: Store) -> None:
     store.holes.record(new(1, reason="o caixa não liga"))
     assert store.holes.voids(FEED)[0].override
     store.holes.record(
@@ -113,7 +114,7 @@ def test_the_origin_s_word_fills_in_what_an_override_could_not_know(store: Sqlit
     assert store.holes.voids(OWN) == []
 
 
-def test_a_rejected_number_keeps_its_answer_and_owes_nothing_more(store: SqliteStore) -> None:
+def test_a_rejected_number_keeps_its_answer_and_owes_nothing_more(store: Store) -> None:
     decide(store, 1, verdict=Verdict.REJECTED, claims=CLAIMS)
     assert store.known(FEED, EPOCH, [1]) == {1: Known(f"{1:064x}", owed=True)}
     decided = store.holes.decided(FEED, EPOCH, [1, 2])[1]
@@ -127,13 +128,13 @@ def test_a_rejected_number_keeps_its_answer_and_owes_nothing_more(store: SqliteS
     assert store.feeds()[0].settled == 1
 
 
-def own(store: SqliteStore) -> str:
+def own(store: Store) -> str:
     batch = name(1, feed=OWN, epoch=MATRIZ.epoch)
     store.record_sealed([outgoing(batch, ("caixa-01", "caixa-02"))])
     return batch.stem
 
 
-def test_an_own_void_is_told_until_it_is_answered(store: SqliteStore) -> None:
+def test_an_own_void_is_told_until_it_is_answered(store: Store) -> None:
     stem = own(store)
     store.mark_shipped([(stem, "caixa-01")], AT)
     made = new(1, feed=OWN, epoch=MATRIZ.epoch, name=stem, manifest_sha256=f"{1:064x}", void='{"v":1}')
@@ -149,7 +150,7 @@ def test_an_own_void_is_told_until_it_is_answered(store: SqliteStore) -> None:
     assert [void.recipient for void in store.holes.untold()] == ["caixa-01", "caixa-02"], "it has lost it"
 
 
-def test_rows_are_owed_only_by_the_answer_that_stands(store: SqliteStore) -> None:
+def test_rows_are_owed_only_by_the_answer_that_stands(store: Store) -> None:
     stem = own(store)
     store.settle([(stem, "caixa-01", Verdict.REJECTED, "about the rows", AT)])
     store.holes.refused_as_voided([(stem, "caixa-01", "given up"), (stem, "caixa-02", "given up")])
@@ -163,7 +164,7 @@ def test_rows_are_owed_only_by_the_answer_that_stands(store: SqliteStore) -> Non
     assert store.holes.given_up() == []
 
 
-def test_a_delivery_that_is_lost_at_its_recipient_is_open_again(store: SqliteStore) -> None:
+def test_a_delivery_that_is_lost_at_its_recipient_is_open_again(store: Store) -> None:
     stem = own(store)
     store.settle([(stem, peer, Verdict.APPLIED, "{}", AT) for peer in ("caixa-01", "caixa-02")])
     (number,) = store.holes.numbers(OWN, MATRIZ.epoch, [1, 2])

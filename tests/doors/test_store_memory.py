@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_samples import AT, MATRIZ, STORES, digests, name, outgoing
+from store_samples import AT, MATRIZ, digests, name, outgoing
 
 from filesync.protocol.identity import Feed
 from filesync.protocol.receipt import Verdict
 from filesync.stores import digests as digests_module
 from filesync.stores import memory
 from filesync.stores.digests import Digests
-from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 OWN = Feed("matriz", "produtos", "caixas")
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
-    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
 def seal(
-    store: SqliteStore,
+    store: Store,
     seq: int,
     entries: list[tuple[bytes, bytes]],
     *,
@@ -48,7 +51,7 @@ def seal(
     return batch.stem
 
 
-def asked(store: SqliteStore, entries: list[tuple[bytes, bytes]], feed: Feed = OWN) -> dict[int, str | None]:
+def asked(store: Store, entries: list[tuple[bytes, bytes]], feed: Feed = OWN) -> dict[int, str | None]:
     found = store.unsealed(feed.dataset, feed.audience, digests(entries))
     assert found.schema.equals(pa.schema([("row", pa.int64()), ("owed_batch", pa.string())]))
     return dict(zip(found["row"].to_pylist(), found["owed_batch"].to_pylist(), strict=True))
@@ -58,7 +61,7 @@ def key(number: int) -> bytes:
     return number.to_bytes(8, "big") * 2
 
 
-def test_new_and_changed_documents_are_unsealed_and_known_ones_are_not(store: SqliteStore) -> None:
+def test_new_and_changed_documents_are_unsealed_and_known_ones_are_not(store: Store) -> None:
     assert asked(store, [(key(1), key(1)), (key(2), key(2))]) == {0: None, 1: None}
     seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
     assert asked(store, [(key(1), key(1)), (key(2), key(9)), (key(3), key(3)), (key(2), key(2))]) == {
@@ -70,7 +73,7 @@ def test_new_and_changed_documents_are_unsealed_and_known_ones_are_not(store: Sq
     assert asked(store, []) == {}
 
 
-def test_datasets_and_audiences_remember_apart(store: SqliteStore) -> None:
+def test_datasets_and_audiences_remember_apart(store: Store) -> None:
     seal(store, 1, [(key(1), key(1))])
     for other in (Feed("matriz", "produtos", "caixa-01"), Feed("matriz", "clientes", "caixas")):
         assert asked(store, [(key(1), key(1))], other) == {0: None}
@@ -78,7 +81,7 @@ def test_datasets_and_audiences_remember_apart(store: SqliteStore) -> None:
     assert asked(store, [(key(1), key(1))]) == {}
 
 
-def test_a_snapshot_forgets_what_it_does_not_hold(store: SqliteStore) -> None:
+def test_a_snapshot_forgets_what_it_does_not_hold(store: Store) -> None:
     seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
     seal(store, 2, [(key(2), key(2))], forget=True)
     assert asked(store, [(key(1), key(1)), (key(2), key(2))]) == {0: None}
@@ -86,7 +89,7 @@ def test_a_snapshot_forgets_what_it_does_not_hold(store: SqliteStore) -> None:
     assert asked(store, [(key(2), key(2))]) == {0: None}
 
 
-def test_documents_of_a_rejected_batch_are_owed_once_something_changed(store: SqliteStore) -> None:
+def test_documents_of_a_rejected_batch_are_owed_once_something_changed(store: Store) -> None:
     entries = [(key(n), key(n)) for n in range(4)]
     first = seal(store, 1, entries[:3])
     seal(store, 2, entries[3:])
@@ -109,13 +112,13 @@ def test_documents_of_a_rejected_batch_are_owed_once_something_changed(store: Sq
     assert asked(store, [(key(0), key(5)), (key(1), key(5))]) == {0: third, 1: second}
 
 
-def test_a_partly_applied_batch_owes_nothing_until_its_documents_change(store: SqliteStore) -> None:
+def test_a_partly_applied_batch_owes_nothing_until_its_documents_change(store: Store) -> None:
     first = seal(store, 1, [(key(1), key(1)), (key(2), key(2))])
     store.settle([(first, "caixa-01", Verdict.PARTIAL, "{}", AT)])
     assert asked(store, [(key(1), key(1)), (key(2), key(3))]) == {1: None}
 
 
-def test_keys_that_share_their_first_words_are_told_apart(store: SqliteStore) -> None:
+def test_keys_that_share_their_first_words_are_told_apart(store: Store) -> None:
     same = b"\x12\x34\x56\x78\x9a\xbc\xde\xf0"
     entries = [(same + n.to_bytes(8, "big"), key(n)) for n in (5, 1, 9, 3)]
     seal(store, 1, entries)
@@ -132,16 +135,17 @@ _entries = st.lists(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(st.tuples(_entries, _entries, st.booleans()), max_size=4),
-    st.sampled_from([1, 2, 3, 1 << 20]),
-    st.sampled_from([0, 4096]),
+    rounds=st.lists(st.tuples(_entries, _entries, st.booleans()), max_size=4),
+    size=st.sampled_from([1, 2, 3, 1 << 20]),
+    named=st.sampled_from([0, 4096]),
 )
 def test_it_answers_like_a_dictionary(
-    rounds: list[tuple[list[tuple[bytes, bytes]], ...]], size: int, named: int
+    home: Home, rounds: list[tuple[list[tuple[bytes, bytes]], ...]], size: int, named: int
 ) -> None:
     model: dict[bytes, bytes] = {}
-    with pytest.MonkeyPatch.context() as patch, SqliteStore.create(Path(":memory:"), MATRIZ) as store:
+    with pytest.MonkeyPatch.context() as patch, home.again() as store:
         patch.setattr(digests_module, "_RUN_ROWS", size)
         patch.setattr(memory, "_NAMED_MAX", named)
         for seq, (sealed, questions, forget) in enumerate(rounds, 1):
@@ -155,7 +159,7 @@ def test_it_answers_like_a_dictionary(
             }
 
 
-def test_many_documents_in_many_chunks(store: SqliteStore) -> None:
+def test_many_documents_in_many_chunks(store: Store) -> None:
     rng = np.random.default_rng(7)
     raw = [(rng.bytes(16), rng.bytes(16)) for _ in range(30_000)]
     whole = digests(raw)
@@ -170,7 +174,7 @@ def test_many_documents_in_many_chunks(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize("run_rows", [500, 1 << 20])
 def test_digests_are_gathered_in_bounded_memory(
-    store: SqliteStore, run_rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    store: Store, run_rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(digests_module, "_RUN_ROWS", run_rows)
     rng = np.random.default_rng(7)
@@ -197,7 +201,7 @@ def test_digests_that_only_begin_alike_do_not_repeat() -> None:
     assert not Digests().repeats()
 
 
-def test_the_later_sealing_of_a_key_is_remembered(store: SqliteStore) -> None:
+def test_the_later_sealing_of_a_key_is_remembered(store: Store) -> None:
     """Two batches of one wave, and a batch that holds a key twice across its chunks."""
     batches = [name(n, feed=OWN, epoch=MATRIZ.epoch) for n in (1, 2)]
     many = [(key(n), key(n)) for n in range(3_000)]

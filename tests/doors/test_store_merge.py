@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +11,7 @@ from hypothesis import strategies as st
 from store_samples import (
     EPOCH,
     FEED,
-    MATRIZ,
     OTHER_EPOCH,
-    STORES,
-    bare,
     contract,
     document,
     flat,
@@ -27,11 +23,14 @@ from store_samples import (
 from filesync.contracts import Contract
 from filesync.protocol.identity import Feed
 from filesync.stores import tables, values
-from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import KeyExistsError, MergeReport, RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 CONTRACT = contract()
 UNVERSIONED = contract(versao=False)
@@ -44,14 +43,14 @@ def run_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tables, "RUN_BYTES_MAX", request.param)
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
-    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
 def apply(
-    store: SqliteStore,
+    store: Store,
     *chunks: list[dict[str, Any]],
     epoch: str = EPOCH,
     feed: Feed = FEED,
@@ -79,7 +78,7 @@ def counts(report: MergeReport) -> tuple[int, int, int, int]:
     return report.applied, report.unchanged, report.superseded, report.conflict_count
 
 
-def test_later_content_of_the_same_feed_replaces_the_document_with_all_its_lines(store: SqliteStore) -> None:
+def test_later_content_of_the_same_feed_replaces_the_document_with_all_its_lines(store: Store) -> None:
     apply(store, [document(1), document(2)])
     changed = document(1, valor_centavos=7, itens=[{"numero": 2, "produto": "novo"}, {"numero": 3}])
     del changed["formas"]
@@ -88,9 +87,7 @@ def test_later_content_of_the_same_feed_replaces_the_document_with_all_its_lines
 
 
 @pytest.mark.parametrize("epoch", [EPOCH, OTHER_EPOCH])
-def test_the_greater_version_wins_whenever_it_comes_and_a_missing_one_is_0(
-    store: SqliteStore, epoch: str
-) -> None:
+def test_the_greater_version_wins_whenever_it_comes_and_a_missing_one_is_0(store: Store, epoch: str) -> None:
     apply(store, [document(1, versao=2), document(2), document(3, versao=1)])
     report = apply(
         store,
@@ -112,7 +109,7 @@ def test_the_greater_version_wins_whenever_it_comes_and_a_missing_one_is_0(
 
 @pytest.mark.parametrize(("epoch", "feed"), [(OTHER_EPOCH, FEED), (EPOCH, GROUP)])
 def test_other_content_from_elsewhere_without_a_greater_version_is_a_conflict(
-    store: SqliteStore, epoch: str, feed: Feed
+    store: Store, epoch: str, feed: Feed
 ) -> None:
     apply(store, [document(n) for n in range(1, 6)])
     differing = [
@@ -130,13 +127,13 @@ def test_other_content_from_elsewhere_without_a_greater_version_is_a_conflict(
     assert held(store, CONTRACT) == [document(n) for n in range(1, 7)]
 
 
-def test_a_column_that_is_null_equals_null_and_differs_from_a_value(store: SqliteStore) -> None:
+def test_a_column_that_is_null_equals_null_and_differs_from_a_value(store: Store) -> None:
     apply(store, [document(1), document(2, nota="x"), document(3)])
     report = apply(store, [document(1), document(2), document(3, nota="x")], epoch=OTHER_EPOCH)
     assert (report.unchanged, report.conflict_rows.to_pylist()) == (1, [1, 2])
 
 
-def test_unchanged_content_of_a_new_epoch_belongs_to_it_from_then_on(store: SqliteStore) -> None:
+def test_unchanged_content_of_a_new_epoch_belongs_to_it_from_then_on(store: Store) -> None:
     """A reinstalled till seals everything again; its next change of a sale must not be a conflict with its own past."""
     apply(store, [document(1), document(2)], made=UNVERSIONED)
     assert counts(apply(store, [document(1), document(2)], epoch=OTHER_EPOCH, made=UNVERSIONED)) == (
@@ -150,7 +147,7 @@ def test_unchanged_content_of_a_new_epoch_belongs_to_it_from_then_on(store: Sqli
     assert held(store, UNVERSIONED) == [document(1, nota="n"), document(2)]
 
 
-def test_unchanged_content_of_another_feed_leaves_the_row_where_it_belongs(store: SqliteStore) -> None:
+def test_unchanged_content_of_another_feed_leaves_the_row_where_it_belongs(store: Store) -> None:
     apply(store, [document(1)], made=UNVERSIONED)
     assert counts(apply(store, [document(1)], feed=GROUP, made=UNVERSIONED)) == (0, 1, 0, 0)
     assert counts(apply(store, [document(1, nota="n")], made=UNVERSIONED)) == (1, 0, 0, 0)
@@ -165,7 +162,7 @@ def test_unchanged_content_of_another_feed_leaves_the_row_where_it_belongs(store
     ],
 )
 def test_a_key_twice_in_a_batch_applies_nothing_and_is_told(
-    store: SqliteStore, first: list[int], batch: list[int], repeated: list[int]
+    store: Store, first: list[int], batch: list[int], repeated: list[int]
 ) -> None:
     apply(store, [document(n) for n in first])
     report = apply(store, [document(n, valor_centavos=place) for place, n in enumerate(batch)])
@@ -177,7 +174,7 @@ def test_a_key_twice_in_a_batch_applies_nothing_and_is_told(
 
 
 @pytest.mark.parametrize("versions", [(1, 1), (1, 9), (9, 1), (5, 5)])
-def test_a_key_twice_is_told_whether_it_wins_or_loses(store: SqliteStore, versions: tuple[int, int]) -> None:
+def test_a_key_twice_is_told_whether_it_wins_or_loses(store: Store, versions: tuple[int, int]) -> None:
     apply(store, [document(1, versao=5)])
     report = apply(
         store,
@@ -189,12 +186,12 @@ def test_a_key_twice_is_told_whether_it_wins_or_loses(store: SqliteStore, versio
     assert held(store, CONTRACT) == [document(1, versao=5)]
 
 
-def test_a_key_twice_across_chunks_of_an_append_is_told(store: SqliteStore) -> None:
+def test_a_key_twice_across_chunks_of_an_append_is_told(store: Store) -> None:
     assert apply(store, [document(1)], [document(2), document(1)]).duplicate_rows.to_pylist() == [2]
     assert held(store, CONTRACT) == []
 
 
-def test_reports_name_a_hundred_and_count_all(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_name_a_hundred_and_count_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(store, [document(n) for n in range(300)])
     report = apply(store, [document(n, nota="x") for n in range(300)], epoch=OTHER_EPOCH)
     assert (report.conflict_count, len(report.conflicts), len(report.conflict_rows)) == (
@@ -206,7 +203,7 @@ def test_reports_name_a_hundred_and_count_all(store: SqliteStore, monkeypatch: p
     assert (report.duplicate_count, len(report.duplicates)) == (150, values.NAMED_KEYS_MAX)
 
 
-def test_a_merge_that_is_rolled_back_leaves_nothing_and_can_be_tried_again(store: SqliteStore) -> None:
+def test_a_merge_that_is_rolled_back_leaves_nothing_and_can_be_tried_again(store: Store) -> None:
     apply(store, [document(1)])
     with store.transaction() as tx:
         batch_id = tx.next_batch_id()
@@ -218,7 +215,7 @@ def test_a_merge_that_is_rolled_back_leaves_nothing_and_can_be_tried_again(store
     assert held(store, CONTRACT) == [document(1)]
 
 
-def test_a_reader_that_fails_in_the_middle_of_a_merge_leaves_nothing(store: SqliteStore) -> None:
+def test_a_reader_that_fails_in_the_middle_of_a_merge_leaves_nothing(store: Store) -> None:
     def chunks() -> Iterator[Any]:
         yield flat(CONTRACT, [document(1, nota="x"), document(2)])
         raise ValueError("damaged in the middle")
@@ -230,7 +227,7 @@ def test_a_reader_that_fails_in_the_middle_of_a_merge_leaves_nothing(store: Sqli
     assert apply(store, [document(1, nota="y")]).applied == 1
 
 
-def test_a_merge_asks_for_the_batches_before_it_to_be_recorded(store: SqliteStore) -> None:
+def test_a_merge_asks_for_the_batches_before_it_to_be_recorded(store: Store) -> None:
     with store.transaction() as tx:
         tx.ensure_tables(CONTRACT)
         first, second = tx.next_batch_id(), tx.next_batch_id()
@@ -246,7 +243,7 @@ def test_a_merge_asks_for_the_batches_before_it_to_be_recorded(store: SqliteStor
 
 
 def snapshot(
-    store: SqliteStore, documents: list[dict[str, Any]], *, epoch: str = EPOCH, origem: str = "caixa-01"
+    store: Store, documents: list[dict[str, Any]], *, epoch: str = EPOCH, origem: str = "caixa-01"
 ) -> int:
     with store.transaction() as tx:
         batch_id = tx.next_batch_id()
@@ -263,11 +260,11 @@ def snapshot(
     return absent
 
 
-def active(store: SqliteStore) -> dict[str, bool]:
+def active(store: Store) -> dict[str, bool]:
     return {one["id"]: one["ativo"] for one in held(store, CONTRACT)}
 
 
-def test_a_snapshot_marks_absent_rows_of_its_origin_inactive_and_only_those(store: SqliteStore) -> None:
+def test_a_snapshot_marks_absent_rows_of_its_origin_inactive_and_only_those(store: Store) -> None:
     apply(store, [document(1), document(2), document(3, ativo=False), document(9, origem="posto-01")])
     assert snapshot(store, [document(1, nota="n"), document(4)]) == 1
     assert active(store) == {"1": True, "2": False, "3": False, "4": True, "9": True}
@@ -275,14 +272,14 @@ def test_a_snapshot_marks_absent_rows_of_its_origin_inactive_and_only_those(stor
     assert active(store)["2"] is True
 
 
-def test_a_snapshot_of_only_new_rows_marks_all_others_inactive(store: SqliteStore) -> None:
+def test_a_snapshot_of_only_new_rows_marks_all_others_inactive(store: Store) -> None:
     apply(store, [document(1), document(2)])
     assert snapshot(store, [document(3)]) == 2
     assert snapshot(store, []) == 1
     assert active(store) == {"1": False, "2": False, "3": False}
 
 
-def test_a_row_that_lost_against_the_held_one_is_not_absent(store: SqliteStore) -> None:
+def test_a_row_that_lost_against_the_held_one_is_not_absent(store: Store) -> None:
     apply(store, [document(1, versao=3), document(2), document(3), document(4)])
     assert (
         snapshot(store, [document(1, versao=1), document(2, nota="other"), document(3)], epoch=OTHER_EPOCH)
@@ -293,7 +290,7 @@ def test_a_row_that_lost_against_the_held_one_is_not_absent(store: SqliteStore) 
     assert snapshot(store, [document(7)], epoch=OTHER_EPOCH) == 3
 
 
-def test_a_contract_without_an_active_column_has_no_snapshots(store: SqliteStore) -> None:
+def test_a_contract_without_an_active_column_has_no_snapshots(store: Store) -> None:
     from filesync.contracts import Registry
 
     sales = Registry.packaged().latest("vendas")
@@ -335,7 +332,7 @@ def priced(code: str, day: int, **more: Any) -> dict[str, Any]:
 
 
 def prices_of(
-    store: SqliteStore, documents: list[dict[str, Any]], *, epoch: str = EPOCH, day: date = TODAY
+    store: Store, documents: list[dict[str, Any]], *, epoch: str = EPOCH, day: date = TODAY
 ) -> dict[tuple[str, int], bool]:
     """Apply a snapshot; what is held then."""
     with store.transaction() as tx:
@@ -355,7 +352,7 @@ def prices_of(
     return {(row["codigo"], int(row["desde"][-2:])): row["ativo"] for row in rows}
 
 
-def test_a_snapshot_leaves_earlier_rows_and_takes_back_announced_ones(store: SqliteStore) -> None:
+def test_a_snapshot_leaves_earlier_rows_and_takes_back_announced_ones(store: Store) -> None:
     assert prices_of(store, [priced("a", 1), priced("a", 20), priced("b", 1), priced("b", 5)]) == {
         ("a", 1): True, ("a", 20): True, ("b", 1): True, ("b", 5): True,
     }  # fmt: skip
@@ -372,7 +369,7 @@ def test_a_snapshot_leaves_earlier_rows_and_takes_back_announced_ones(store: Sql
     }  # fmt: skip
 
 
-def test_rows_that_lost_against_the_held_ones_are_not_taken_back(store: SqliteStore) -> None:
+def test_rows_that_lost_against_the_held_ones_are_not_taken_back(store: Store) -> None:
     prices_of(store, [priced("a", 1), priced("a", 20, versao=3), priced("a", 22)])
     found = prices_of(store, [priced("a", 1), priced("a", 20, versao=1)], epoch=OTHER_EPOCH)
     assert found == {("a", 1): True, ("a", 20): True}
@@ -389,9 +386,9 @@ _rows_in_time = st.lists(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=_rows_in_time, after=_rows_in_time)
 def test_after_a_snapshot_every_later_day_is_as_the_snapshot_says(
-    tmp_path_factory: pytest.TempPathFactory, before: list[dict[str, Any]], after: list[dict[str, Any]]
+    home: Home, before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
-    with SqliteStore.create(tmp_path_factory.mktemp("store") / "filesync.db", MATRIZ) as store:
+    with home.again() as store:
         prices_of(store, before)
         prices_of(store, after)
         for day in range(TODAY.day, 22):
@@ -440,12 +437,14 @@ _batches = st.tuples(
 )
 
 
-@settings(max_examples=150)
-@given(st.lists(_batches, max_size=6), st.booleans())
-def test_any_batches_in_any_order_end_as_the_rules_say(batches: list[Any], versioned: bool) -> None:
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(_batches, max_size=6), versioned=st.booleans())
+def test_any_batches_in_any_order_end_as_the_rules_say(
+    home: Home, batches: list[Any], versioned: bool
+) -> None:
     made = CONTRACT if versioned else UNVERSIONED
     model: dict[str, tuple[dict[str, Any], tuple[Feed, str]]] = {}
-    with SqliteStore.create(Path(":memory:"), MATRIZ) as store:
+    with home.again() as store:
         for seq, ((feed, epoch), documents, cut) in enumerate(batches, 1):
             given_documents = (
                 documents
@@ -493,13 +492,12 @@ def _model(
     return applied, unchanged, superseded, conflicts, 0
 
 
-def test_a_batch_of_many_chunks_is_merged_whole(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_batch_of_many_chunks_is_merged_whole(store: Store, home: Home) -> None:
     apply(store, [document(n) for n in range(2000)])
     chunks = [[document(n, nota="n") for n in range(start, start + 250)] for start in range(1000, 3000, 250)]
     assert counts(apply(store, *chunks)) == (2000, 0, 0, 0)
-    with bare(tmp_path / "filesync.db") as db, db.cursor() as cursor:
-        assert cursor.execute("select count(*), count(nota) from sales").fetchone() == (3000, 2000)
-        assert cursor.execute("select fs_batch, count(*) from sales_itens group by 1").fetchall() == [
-            (1, 2000),
-            (2, 4000),
-        ]
+    assert home.ask("select count(*), count(nota) from sales") == [(3000, 2000)]
+    assert home.ask("select fs_batch, count(*) from sales_itens group by 1 order by 1") == [
+        (1, 2000),
+        (2, 4000),
+    ]

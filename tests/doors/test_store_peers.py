@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from store_samples import AT, DAY, EPOCH, MATRIZ, STORES, name, outgoing
+from store_samples import AT, DAY, EPOCH, MATRIZ, name, outgoing
 
 from filesync.protocol.identity import Feed
 from filesync.protocol.receipt import Verdict
@@ -13,22 +13,23 @@ from filesync.stores.values import Heard, OutgoingBatch, SealedMark, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from filesync.stores.sqlite import SqliteStore
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 GROUP = Feed("matriz", "produtos", "caixas")
 ALONE = Feed("matriz", "clientes", "caixa-01")
 LATER = "2026-03-02T19:00:00-03:00"
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
-    with request.param.create(tmp_path / "filesync.db", MATRIZ) as made:
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
-def test_the_newest_of_the_latest_installation_is_heard(store: SqliteStore) -> None:
+def test_the_newest_of_the_latest_installation_is_heard(store: Store) -> None:
     assert store.heard() == {}
     store.record_heard("caixa-01", "aaaaaaaa", 7, '{"n":7}', AT)
     store.record_heard("caixa-01", "aaaaaaaa", 6, '{"n":6}', LATER)
@@ -42,14 +43,14 @@ def test_the_newest_of_the_latest_installation_is_heard(store: SqliteStore) -> N
     assert store.heard() == {"caixa-01": Heard({"n": 1}, AT), "portal": Heard({"n": 3}, AT)}
 
 
-def test_what_was_told_is_overwritten(store: SqliteStore) -> None:
+def test_what_was_told_is_overwritten(store: Store) -> None:
     store.record_told("caixa-01", 1, "a" * 64, AT)
     store.record_told("caixa-01", 2, "b" * 64, LATER)
     store.record_told("portal", 1, "c" * 64, AT)
     assert store.told() == {"caixa-01": Told(2, "b" * 64, LATER), "portal": Told(1, "c" * 64, AT)}
 
 
-def test_marks_are_for_each_recipient_and_this_installation(store: SqliteStore) -> None:
+def test_marks_are_for_each_recipient_and_this_installation(store: Store) -> None:
     assert store.feed_marks() == {}
     own = MATRIZ.epoch
     assert own != EPOCH
@@ -78,7 +79,7 @@ def test_marks_are_for_each_recipient_and_this_installation(store: SqliteStore) 
     }
 
 
-def test_carried_is_noted_beside_shipped(store: SqliteStore) -> None:
+def test_carried_is_noted_beside_shipped(store: Store) -> None:
     batch = name(1, feed=GROUP, epoch=MATRIZ.epoch, day=DAY)
     store.record_sealed([outgoing(batch, ("caixa-01", "caixa-02"))])
     store.mark_carried([(batch.stem, "caixa-02")], LATER)

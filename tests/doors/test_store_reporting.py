@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_samples import MATRIZ, incoming, name, table
+from store_samples import incoming, name, table
 
 from filesync.contracts import Contract, Registry
 from filesync.demo.cadastros import clientes
@@ -15,11 +15,13 @@ from filesync.demo.sales import cancelled, sales_of_day
 from filesync.protocol.identity import Feed, Role
 from filesync.stores import reporting
 from filesync.stores.reporting import AgencyDay, Group, Posting, Sums
-from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from store_engines import Home
+
+    from filesync.stores.store import Store
 
 DAY = date(2026, 3, 2)
 CENTAVOS = ("total_itens_centavos", "total_postagens_centavos", "desconto_centavos", "total_centavos")
@@ -34,7 +36,7 @@ def contract(dataset: str) -> Contract:
 VENDAS, CLIENTES = contract("vendas"), contract("clientes")
 
 
-def hold(store: SqliteStore, made: Contract, documents: list[dict[str, Any]]) -> None:
+def hold(store: Store, made: Contract, documents: list[dict[str, Any]]) -> None:
     """Let the store hold these, as one applied batch."""
     with store.transaction() as tx:
         tx.ensure_tables(made)
@@ -63,13 +65,13 @@ def by(sales: list[dict[str, Any]], member: str) -> dict[str | None, Sums]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore.create(tmp_path / "filesync.db", MATRIZ) as made:
+def store(home: Home) -> Iterator[Store]:
+    with home.create() as made:
         yield made
 
 
 @pytest.fixture
-def sold(store: SqliteStore) -> list[dict[str, Any]]:
+def sold(store: Store) -> list[dict[str, Any]]:
     """The day of two sites; the day after is there too, and must not be seen."""
     today = [
         *sales_of_day("caixa-01", Role.CAIXA, DAY, count=120),
@@ -80,12 +82,12 @@ def sold(store: SqliteStore) -> list[dict[str, Any]]:
     return today
 
 
-def agency(store: SqliteStore, day: date = DAY) -> tuple[AgencyDay, list[Group]]:
+def agency(store: Store, day: date = DAY) -> tuple[AgencyDay, list[Group]]:
     with store.reporting.agency(VENDAS, CLIENTES, day) as report:
         return report, list(report.clients)
 
 
-def test_the_agencys_day_is_what_its_sales_add_up_to(store: SqliteStore, sold: list[dict[str, Any]]) -> None:
+def test_the_agencys_day_is_what_its_sales_add_up_to(store: Store, sold: list[dict[str, Any]]) -> None:
     report, customers = agency(store)
     assert report.total == sums(sold)
     assert {group.key: group.sums for group in report.sites} == by(sold, "origem")
@@ -106,9 +108,7 @@ def test_the_agencys_day_is_what_its_sales_add_up_to(store: SqliteStore, sold: l
     assert sum(service.postings for service in report.services) == report.total.postings
 
 
-def test_customers_come_by_their_total_with_their_names(
-    store: SqliteStore, sold: list[dict[str, Any]]
-) -> None:
+def test_customers_come_by_their_total_with_their_names(store: Store, sold: list[dict[str, Any]]) -> None:
     _, customers = agency(store)
     totals = [group.sums.total_centavos for group in customers]
     assert totals == sorted(totals, reverse=True)
@@ -117,7 +117,7 @@ def test_customers_come_by_their_total_with_their_names(
 
 
 def test_a_customers_postings_stand_with_their_tracking_codes(
-    store: SqliteStore, sold: list[dict[str, Any]]
+    store: Store, sold: list[dict[str, Any]]
 ) -> None:
     client = max(
         (key for key in by(sold, "cliente") if key), key=lambda key: by(sold, "cliente")[key].postings
@@ -136,7 +136,7 @@ def test_a_customers_postings_stand_with_their_tracking_codes(
     assert sum(s.valor_centavos for s in report.services) == report.client.sums.postagens_centavos
 
 
-def test_a_cancelled_sale_is_shown_and_does_not_count(store: SqliteStore) -> None:
+def test_a_cancelled_sale_is_shown_and_does_not_count(store: Store) -> None:
     sale = next(
         sale
         for sale in sales_of_day("posto-centro", Role.POSTO, DAY)
@@ -154,7 +154,7 @@ def test_a_cancelled_sale_is_shown_and_does_not_count(store: SqliteStore) -> Non
     assert [group.sums for group in customers] == [Sums(cancelled=1)]
 
 
-def test_a_store_that_holds_no_sales_has_empty_reports(store: SqliteStore) -> None:
+def test_a_store_that_holds_no_sales_has_empty_reports(store: Store) -> None:
     report, customers = agency(store)
     assert report.total == Sums()
     assert (customers, report.sites, report.services, report.forms) == ([], [], [], [])
@@ -164,7 +164,7 @@ def test_a_store_that_holds_no_sales_has_empty_reports(store: SqliteStore) -> No
 
 
 def test_lines_are_read_page_by_page(
-    store: SqliteStore, sold: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    store: Store, sold: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, customers = agency(store)
     for size in (1, 7, len(customers)):
@@ -173,7 +173,7 @@ def test_lines_are_read_page_by_page(
 
 
 def test_a_report_that_nobody_read_to_its_end_leaves_nothing_behind(
-    store: SqliteStore, sold: list[dict[str, Any]]
+    store: Store, sold: list[dict[str, Any]]
 ) -> None:
     with store.reporting.agency(VENDAS, CLIENTES, DAY) as report:
         next(report.clients)

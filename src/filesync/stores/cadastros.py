@@ -69,13 +69,13 @@ class Cadastros:
         where = " AND ".join(condition for condition, _ in conditions) or "true"
         parameters = [value for _, values in conditions for value in values]
         row = self._db.select(
-            f"SELECT coalesce(sum({active}), 0), count(*) FROM {table} WHERE {where}", parameters
+            f"SELECT count(*) FILTER (WHERE {active}), count(*) FROM {table} WHERE {where}", parameters
         )[0]
         upcoming = 0
         if contract.valid_from_column is not None:
             upcoming = self._db.select(
-                f"SELECT count(*) FROM {table} WHERE {quoted(contract.valid_from_column)} > ? AND {active} = 1",
-                (day.isoformat(),),
+                f"SELECT count(*) FROM {table} WHERE {quoted(contract.valid_from_column)} > ? AND {active}",
+                (day,),
             )[0][0]
         return Counts(row[0], row[1] - row[0], upcoming)
 

@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from filesync.stores.database import QUERIES
 from filesync.stores.tables import listed, quoted
 
@@ -35,7 +37,7 @@ def closings(db: Database, contract: Contract, day: date, sites: Collection[str]
     """The closes of the day that these sites sent, in the order of sites and shifts."""
     if not _there(db, contract):
         return ClosingRows()
-    asked = (json.dumps(sorted(sites)), day.isoformat())
+    asked = (json.dumps(sorted(sites)), day)
     origem, data = (quoted(name) for name in contract.key[:2])
     found: dict[str, list[dict[str, Any]]] = {}
     with db.snapshot():
@@ -43,11 +45,12 @@ def closings(db: Database, contract: Contract, day: date, sites: Collection[str]
             names = [column.name for column in relation.columns]
             if relation is contract.relations[0]:
                 names.append("fs_batch")
-            found[relation.name] = db.select_table(
+            rows = db.select_table(
                 f"SELECT {listed(names, 'c.')} FROM json_each(?1) s CROSS JOIN {quoted(relation.table)} c "
                 f"ON c.{origem} = s.value AND c.{data} = ?2 ORDER BY c.{origem}, c.{quoted(contract.key[2])}",
                 asked,
-            ).to_pylist()
+            )
+            found[relation.name] = _with_days_as_text(rows).to_pylist()
     return ClosingRows(found.pop(contract.dataset), found)
 
 
@@ -61,9 +64,15 @@ def sales(
     rows = db.select(
         f"SELECT {origem}, count(*), coalesce(sum({quoted(total)}), 0) FROM {quoted(contract.relations[0].table)} "
         f"WHERE {origem} IN (SELECT value FROM json_each(?1)) AND {data} = ?2 GROUP BY {origem}",
-        (json.dumps(sorted(sites)), day.isoformat()),
+        (json.dumps(sorted(sites)), day),
     )
     return {site: (count, amount) for site, count, amount in rows}
+
+
+def _with_days_as_text(rows: pa.Table) -> pa.Table:
+    return rows.cast(
+        pa.schema([(f.name, pa.string() if pa.types.is_date(f.type) else f.type) for f in rows.schema])
+    )
 
 
 def _there(db: Database, contract: Contract) -> bool:

@@ -6,13 +6,16 @@ SQLite in a file (sqlite_database.py) and a PostgreSQL server (postgres_database
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
+from filesync.contracts import ColumnType
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 #: Rows of one result batch. A column's type is inferred from the first batch, so nullable columns must be read in one (select_table).
@@ -39,9 +42,9 @@ def named_statements(*files: str) -> dict[str, str]:
     return found
 
 
-def schema_statements() -> list[str]:
-    """The statements of schema*.sql, in order."""
-    text = "".join(_resource(f"schema{part}.sql") for part in PARTS)
+def schema_statements(*more: str) -> list[str]:
+    """The statements of schema*.sql, in order, then those of further files."""
+    text = "".join(_resource(file) for file in (*(f"schema{part}.sql" for part in PARTS), *more))
     bare = "\n".join(line.split(" --")[0] for line in text.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in bare.split(";") if statement.strip()]
 
@@ -53,11 +56,28 @@ def _resource(name: str) -> str:
 QUERIES: Final = fixed_statements()
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a database keeps what contracts describe. `staged`: types in temporary tables, which SQLite does without."""
+
+    types: Mapping[ColumnType, str]
+    staged: Mapping[ColumnType, str]
+
+    @property
+    def dates_are_text(self) -> bool:
+        """Whether a date must be written as ISO text."""
+        return self.types[ColumnType.DATE] == "TEXT"
+
+
 class Database(Protocol):
     """A connection. One thread at a time.
 
     Errors of the road (busy, full, unreachable) are `TransportError`s, what a person must repair is a `ConfigError`; anything else is a bug.
     """
+
+    dialect: Dialect
+    #: Files whose statements make what this database needs beside the tables of schema*.sql.
+    schema: tuple[str, ...]
 
     def close(self) -> None:
         """Close the connection; a transaction that is open is rolled back."""
@@ -76,6 +96,15 @@ class Database(Protocol):
 
     def ingest(self, table: str, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> int:
         """Append rows by column name. Raises `KeyExistsError` where a key is there already; what came before it stays until a rollback."""
+
+    def measure(self, temporary: str) -> None:
+        """A temporary table was filled: who plans statements may look how large it is."""
+
+    def numbers(self, count: int, after: int) -> list[int]:
+        """Numbers for `count` more batches, in the open transaction, all above `after`, the last one that it was given (0: none yet)."""
+
+    def lock(self, name: str) -> None:
+        """Until the open transaction ends nobody else holds this. Waits."""
 
     def begin(self) -> None:
         """Open a transaction for writing."""

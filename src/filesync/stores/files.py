@@ -85,7 +85,7 @@ class Files:
             "SELECT p.codigo_rastreio AS codigo, coalesce(p.sub_caixa, '') AS sub_caixa, coalesce(p.numero_atendimento, '') AS numero, "
             f"v.origem AS origem FROM {quoted(documents.table)} v CROSS JOIN {quoted(lines.table)} p ON {same} "
             f"WHERE v.{quoted(vendas.business_date_column or '')} = ? AND v.situacao <> 'cancelada'",
-            (day.isoformat(),),
+            (day,),
         )
 
     def clear_day(self, contract: Contract, origem: str, day: date) -> int:
@@ -97,7 +97,7 @@ class Files:
         with self._write():
             return self._db.run(
                 f"DELETE FROM {table} WHERE {quoted(contract.key[0])} = ? AND {quoted(column)} = ?",
-                (origem, day.isoformat()),
+                (origem, day),
             )
 
 

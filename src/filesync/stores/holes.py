@@ -56,6 +56,7 @@ class Holes:
     def replace(self, holes: Sequence[HoleRecord]) -> None:
         """From now on this is what is missing."""
         with self._write():
+            self._db.lock("holes")
             self._db.run(QUERIES["forget_holes"])
             rows = [
                 (h.feed.origin, h.feed.dataset, h.feed.audience, h.epoch, h.first, h.last, h.noticed_at, h.asked_at)

@@ -21,6 +21,7 @@ from filesync.stores.reconciled import Dimension, How, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from datetime import date
 
     from filesync.stores.database import Database
 
@@ -50,7 +51,7 @@ _REVERSALS: Final = (
 class Matching:
     """One matching of one day. Temporary tables are the connection's: one at a time, and `drop` at the end."""
 
-    def __init__(self, db: Database, day: str) -> None:
+    def __init__(self, db: Database, day: date) -> None:
         self._db = db
         self._day = day
 
@@ -60,26 +61,32 @@ class Matching:
         if has_tables(self._db, _SALES):
             self._step("take_sold", self._day)
             self._step("take_cancelled", self._day)
+            self._db.measure("fs_sold")
         for kind in kinds:
             self._make(_OF_A_FILE)
             self._step(f"take_{kind.value}", self._day)
+            self._db.measure("fs_billed")
             for step in _REVERSALS:
                 self._step(step, kind.value)
             self._step("left", kind.value)
             self._step("over", kind.value)
+            for table in ("fs_left", "fs_over"):
+                self._db.measure(table)
             for name, how in PASSES:
                 self._pass(name, how)
             self._step("found", kind.value)
             self._step("keep_unsold", kind.value)
+            self._db.measure("fs_found")
 
     def write(self, imported: Mapping[Kind, bool], unbilled: Collection[str]) -> None:
         """Append the day's lines and totals to the tables of results, in the open transaction."""
+        day = self._day.isoformat()
         flags = (int(imported[Kind.BDF]), int(imported[Kind.CA]))
-        self._step("write_sold", self._day, *flags, json.dumps(list(unbilled)))
-        self._step("write_alone", self._day)
-        self._drop("sum")
-        self._step("make_sum", self._day)
-        self._db.run_each(STEPS["write_totals"], [(self._day, dimension.value) for dimension in Dimension])
+        self._step("write_sold", day, *flags, json.dumps(list(unbilled)))
+        self._step("write_alone", day)
+        self._make(["sum"])
+        self._step("add_up", day)
+        self._db.run_each(STEPS["write_totals"], [(day, dimension.value) for dimension in Dimension])
 
     def drop(self) -> None:
         """Remove everything that was made for the matching."""
@@ -91,6 +98,7 @@ class Matching:
         if postings and (coded if how is How.CODE else loose):
             self._db.run(STEPS["forget_places"])
             self._step("places", name)
+            self._db.measure("fs_place")
             self._step("pair", name, how.value)
 
     def _step(self, name: str, *parameters: object) -> None:
@@ -110,7 +118,7 @@ def has_tables(db: Database, tables: Iterable[str]) -> bool:
     return all(db.select(QUERIES["table_columns"], (table,)) for table in tables)
 
 
-def count_rows(db: Database, dataset: str, day: str) -> tuple[int, int]:
+def count_rows(db: Database, dataset: str, day: date) -> tuple[int, int]:
     """How many rows `vendas`, `bdf` or `ca` has of a day, and the newest batch that brought one of them."""
     if not has_tables(db, (dataset,)):
         return 0, 0
@@ -118,11 +126,11 @@ def count_rows(db: Database, dataset: str, day: str) -> tuple[int, int]:
     return count, newest
 
 
-def count_days(db: Database, dataset: str, first: str, last: str) -> dict[str, tuple[int, int]]:
+def count_days(db: Database, dataset: str, first: date, last: date) -> dict[str, tuple[int, int]]:
     """The same of every day between two, in one go through the rows."""
     if not has_tables(db, (dataset,)):
         return {}
     return {
-        day: (count, newest)
+        str(day): (count, newest)
         for day, count, newest in db.select(STEPS[f"count_days_{dataset}"], (first, last))
     }

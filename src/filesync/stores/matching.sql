@@ -64,7 +64,7 @@ FROM (
            (SELECT CASE WHEN count(*) = 0 THEN '' WHEN min(g.forma) = max(g.forma) THEN min(g.forma) ELSE 'several' END
             FROM vendas_pagamentos g WHERE g.origem = v.origem AND g.venda_id = v.venda_id) AS forma
     FROM vendas v CROSS JOIN vendas_postagens p ON p.origem = v.origem AND p.venda_id = v.venda_id
-    WHERE v.data_movimento = ?1 AND v.situacao <> 'cancelada');
+    WHERE v.data_movimento = ?1 AND v.situacao <> 'cancelada') AS postings;
 
 -- name: take_cancelled
 -- Of a code that several cancelled sales hold the first one names it.
@@ -111,10 +111,10 @@ INSERT INTO temp.fs_billed
 SELECT 'bdf', ident, valor, row_number() OVER (PARTITION BY ident, valor ORDER BY origem, sub_caixa, numero_atendimento, sequencia),
        codigo_rastreio, quantidade, servico, contrato, sub_caixa, numero_atendimento, sequencia
 FROM (
-    SELECT coalesce(b.codigo_rastreio, '@' || CAST(b.sub_caixa AS INTEGER) || '/' || CAST(b.numero_atendimento AS INTEGER) || '/' || b.servico) AS ident,
+    SELECT coalesce(b.codigo_rastreio, '@' || CAST(b.sub_caixa AS BIGINT) || '/' || CAST(b.numero_atendimento AS BIGINT) || '/' || b.servico) AS ident,
            b.valor_cobrado_centavos AS valor, b.origem, b.codigo_rastreio, b.quantidade, b.servico, b.contrato, b.sub_caixa,
            b.numero_atendimento, b.sequencia
-    FROM o CROSS JOIN bdf b ON b.origem = o.origem AND b.data = ?1);
+    FROM o CROSS JOIN bdf b ON b.origem = o.origem AND b.data = ?1) AS billed;
 
 -- name: take_ca
 -- As of the BDF.
@@ -124,10 +124,10 @@ INSERT INTO temp.fs_billed
 SELECT 'ca', ident, valor, row_number() OVER (PARTITION BY ident, valor ORDER BY origem, sub_caixa, numero_atendimento, sequencia),
        codigo_rastreio, quantidade, servico, contrato, sub_caixa, numero_atendimento, sequencia
 FROM (
-    SELECT coalesce(b.codigo_rastreio, '@' || CAST(b.sub_caixa AS INTEGER) || '/' || CAST(b.numero_atendimento AS INTEGER) || '/' || b.servico) AS ident,
+    SELECT coalesce(b.codigo_rastreio, '@' || CAST(b.sub_caixa AS BIGINT) || '/' || CAST(b.numero_atendimento AS BIGINT) || '/' || b.servico) AS ident,
            b.valor_cobrado_centavos AS valor, b.origem, b.codigo_rastreio, b.quantidade, b.servico, b.contrato, b.sub_caixa,
            b.numero_atendimento, b.sequencia
-    FROM o CROSS JOIN ca b ON b.origem = o.origem AND b.data = ?1);
+    FROM o CROSS JOIN ca b ON b.origem = o.origem AND b.data = ?1) AS billed;
 
 -- name: find_reversed
 -- A negative row takes back a positive one of the same code (or attendance and service) and amount: the last one first, so that the
@@ -137,7 +137,7 @@ SELECT ident, amount, down, highest - down + 1
 FROM (
     SELECT n.ident, -n.valor AS amount, n.k AS down,
            (SELECT max(p.k) FROM temp.fs_billed p WHERE p.kind = ?1 AND p.ident = n.ident AND p.valor = -n.valor) AS highest
-    FROM temp.fs_billed n WHERE n.kind = ?1 AND n.valor < 0)
+    FROM temp.fs_billed n WHERE n.kind = ?1 AND n.valor < 0) AS negative
 WHERE highest >= down;
 
 -- name: keep_reversed
@@ -203,11 +203,11 @@ FROM (
                WHEN 'exact' THEN CASE WHEN codigo_rastreio IS NULL AND quantidade <= 1 THEN ident || '/' || valor END
                WHEN 'service' THEN CASE WHEN codigo_rastreio IS NULL THEN ident END
                WHEN 'attendance' THEN CASE WHEN codigo_rastreio IS NULL
-                   THEN '@' || CAST(sub_caixa AS INTEGER) || '/' || CAST(numero_atendimento AS INTEGER) END
+                   THEN '@' || CAST(sub_caixa AS BIGINT) || '/' || CAST(numero_atendimento AS BIGINT) END
                WHEN 'weak' THEN CASE WHEN codigo_rastreio IS NULL AND quantidade <= 1
                    THEN servico || '/' || coalesce(contrato, '') || '/' || valor END
            END AS key
-    FROM temp.fs_over WHERE id NOT IN (SELECT over_id FROM temp.fs_left WHERE over_id IS NOT NULL))
+    FROM temp.fs_over WHERE id NOT IN (SELECT over_id FROM temp.fs_left WHERE over_id IS NOT NULL)) AS keyed
 WHERE key IS NOT NULL;
 
 -- name: pair
@@ -217,17 +217,17 @@ FROM (
     SELECT id, several, (SELECT p.over_id FROM temp.fs_place p WHERE p.key = l.key AND p.upto >= l.place ORDER BY p.upto LIMIT 1) AS over_id
     FROM (
         SELECT id, key, row_number() OVER (PARTITION BY key ORDER BY valor, id) AS place,
-               ?2 <> 'code' AND min(site) OVER (PARTITION BY key) <> max(site) OVER (PARTITION BY key) AS several
+               CASE WHEN ?2 <> 'code' AND min(site) OVER (PARTITION BY key) <> max(site) OVER (PARTITION BY key) THEN 1 ELSE 0 END AS several
         FROM (
             SELECT id, valor, site,
                    CASE ?1
                        WHEN 'code' THEN codigo_rastreio
-                       WHEN 'exact' THEN '@' || CAST(sub_caixa AS INTEGER) || '/' || CAST(numero_atendimento AS INTEGER) || '/' || servico || '/' || valor
-                       WHEN 'service' THEN '@' || CAST(sub_caixa AS INTEGER) || '/' || CAST(numero_atendimento AS INTEGER) || '/' || servico
-                       WHEN 'attendance' THEN '@' || CAST(sub_caixa AS INTEGER) || '/' || CAST(numero_atendimento AS INTEGER)
+                       WHEN 'exact' THEN '@' || CAST(sub_caixa AS BIGINT) || '/' || CAST(numero_atendimento AS BIGINT) || '/' || servico || '/' || valor
+                       WHEN 'service' THEN '@' || CAST(sub_caixa AS BIGINT) || '/' || CAST(numero_atendimento AS BIGINT) || '/' || servico
+                       WHEN 'attendance' THEN '@' || CAST(sub_caixa AS BIGINT) || '/' || CAST(numero_atendimento AS BIGINT)
                        WHEN 'weak' THEN servico || '/' || coalesce(contrato, '') || '/' || valor
                    END AS key
-            FROM temp.fs_left WHERE over_id IS NULL)
+            FROM temp.fs_left WHERE over_id IS NULL) AS keyed
         WHERE key IN (SELECT key FROM temp.fs_place)) l) found
 WHERE fs_left.id = found.id AND found.over_id IS NOT NULL;
 
@@ -240,7 +240,7 @@ SELECT ?1, l.codigo_rastreio, l.valor, l.k, l.how,
            || CASE WHEN l.number <> o.quantidade THEN ',quantity' ELSE '' END
            || CASE WHEN l.servico <> o.servico THEN ',service' ELSE '' END
            || CASE WHEN l.contrato <> o.contrato THEN ',contract' ELSE '' END
-           || CASE WHEN l.several THEN ',site' ELSE '' END
+           || CASE WHEN l.several = 1 THEN ',site' ELSE '' END
            || CASE WHEN l.how = 'weak' AND l.sub_caixa IS NOT NULL AND l.numero_atendimento IS NOT NULL THEN ',attendance' ELSE '' END, 2),
        o.sub_caixa || '/' || o.numero_atendimento || '/' || o.sequencia,
        CASE WHEN l.place < l.number THEN 1 ELSE o.quantidade - (l.number - 1) END,
@@ -268,12 +268,12 @@ SELECT ?1,
             WHEN coalesce(bdf, ca) = 'missing' THEN 'red'
             WHEN coalesce(bdf, 'agrees') = 'agrees' AND coalesce(ca, 'agrees') = 'agrees' THEN 'green'
             ELSE 'yellow' END,
-       site, row_number() OVER (), ticket, venda_id, posting, codigo_rastreio, servico, contrato, sub_caixa, numero_atendimento, forma, valor,
+       site, row_number() OVER (ORDER BY codigo_rastreio, valor, k), ticket, venda_id, posting, codigo_rastreio, servico, contrato, sub_caixa, numero_atendimento, forma, valor,
        bdf, bdf_how, nullif(bdf_differs, ''), bdf_row, bdf_quantidade, bdf_centavos, ca, ca_how, nullif(ca_differs, ''), ca_row, ca_quantidade, ca_centavos
 FROM (
     SELECT *,
-           CASE WHEN bdf_differs = '' THEN 'agrees' WHEN bdf_differs IS NOT NULL THEN 'differs' WHEN ?2 AND billable THEN 'missing' END AS bdf,
-           CASE WHEN ca_differs = '' THEN 'agrees' WHEN ca_differs IS NOT NULL THEN 'differs' WHEN ?3 AND billable THEN 'missing' END AS ca
+           CASE WHEN bdf_differs = '' THEN 'agrees' WHEN bdf_differs IS NOT NULL THEN 'differs' WHEN ?2 = 1 AND billable THEN 'missing' END AS bdf,
+           CASE WHEN ca_differs = '' THEN 'agrees' WHEN ca_differs IS NOT NULL THEN 'differs' WHEN ?3 = 1 AND billable THEN 'missing' END AS ca
     FROM (
         SELECT s.*, s.valor > 0 AND s.servico NOT IN (SELECT value FROM json_each(?4)) AS billable,
                CASE WHEN b.valor IS NULL THEN fb.how ELSE 'code' END AS bdf_how,
@@ -294,7 +294,7 @@ FROM (
         LEFT JOIN temp.fs_billed b ON b.kind = 'bdf' AND b.ident = s.codigo_rastreio AND b.valor = s.valor AND b.k = s.k
         LEFT JOIN temp.fs_found fb ON fb.kind = 'bdf' AND fb.codigo_rastreio = s.codigo_rastreio AND fb.valor = s.valor AND fb.k = s.k
         LEFT JOIN temp.fs_billed c ON c.kind = 'ca' AND c.ident = s.codigo_rastreio AND c.valor = s.valor AND c.k = s.k
-        LEFT JOIN temp.fs_found fc ON fc.kind = 'ca' AND fc.codigo_rastreio = s.codigo_rastreio AND fc.valor = s.valor AND fc.k = s.k));
+        LEFT JOIN temp.fs_found fc ON fc.kind = 'ca' AND fc.codigo_rastreio = s.codigo_rastreio AND fc.valor = s.valor AND fc.k = s.k) AS compared) AS judged;
 
 -- name: write_alone
 -- One line for what is billed and not sold. The n-th row of a code (or attendance and service) in one file and the n-th in the other
@@ -319,17 +319,21 @@ FROM (
     FROM (
         SELECT *, CASE WHEN state IN ('reversed', 'reversal') THEN id ELSE 0 END AS own,
                row_number() OVER (PARTITION BY kind, ident, state IN ('reversed', 'reversal') ORDER BY valor, quantidade, id) AS place
-        FROM temp.fs_alone)
+        FROM temp.fs_alone) AS placed
     GROUP BY ident, own, place) a
 LEFT JOIN temp.fs_cancelled x ON x.codigo_rastreio = a.codigo_rastreio AND 'cancelled' IN (a.bdf, a.ca);
 
 -- name: make_sum
 -- The lines of the day, added up once by everything at the same time; a few hundred rows for a million lines.
-CREATE TEMP TABLE fs_sum AS
-SELECT colour, site, servico, contrato, forma, bdf, bdf_how, ca, ca_how, count(*) AS lines, count(valor_centavos) AS sold,
-       coalesce(sum(valor_centavos), 0) AS sold_centavos, coalesce(sum(bdf_quantidade), 0) AS bdf_quantidade,
-       coalesce(sum(bdf_centavos), 0) AS bdf_centavos, coalesce(sum(ca_quantidade), 0) AS ca_quantidade,
-       coalesce(sum(ca_centavos), 0) AS ca_centavos
+CREATE TEMP TABLE fs_sum (
+    colour TEXT, site TEXT, servico TEXT, contrato TEXT, forma TEXT, bdf TEXT, bdf_how TEXT, ca TEXT, ca_how TEXT, lines INTEGER, sold INTEGER,
+    sold_centavos INTEGER, bdf_quantidade INTEGER, bdf_centavos INTEGER, ca_quantidade INTEGER, ca_centavos INTEGER);
+
+-- name: add_up
+-- What has no value counts as nothing.
+INSERT INTO temp.fs_sum
+SELECT colour, site, servico, contrato, forma, bdf, bdf_how, ca, ca_how, count(*), count(valor_centavos), coalesce(sum(valor_centavos), 0),
+       coalesce(sum(bdf_quantidade), 0), coalesce(sum(bdf_centavos), 0), coalesce(sum(ca_quantidade), 0), coalesce(sum(ca_centavos), 0)
 FROM fs_reconciled WHERE day = ?1
 GROUP BY colour, site, servico, contrato, forma, bdf, bdf_how, ca, ca_how;
 
@@ -340,5 +344,5 @@ SELECT ?1, ?2, value, colour, sum(lines), sum(sold), sum(sold_centavos), sum(bdf
 FROM (
     SELECT *, coalesce(CASE ?2 WHEN 'site' THEN site WHEN 'service' THEN servico WHEN 'contract' THEN contrato WHEN 'form' THEN forma
                                WHEN 'bdf' THEN bdf WHEN 'bdf-how' THEN bdf_how WHEN 'ca' THEN ca WHEN 'ca-how' THEN ca_how END, '') AS value
-    FROM temp.fs_sum)
+    FROM temp.fs_sum) AS valued
 GROUP BY value, colour;

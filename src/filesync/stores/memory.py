@@ -12,6 +12,7 @@ Writing functions expect an open transaction (store.py). What is not here: makin
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -221,7 +222,7 @@ def _held(db: Database, memory_id: int, asked: Words) -> Words:
     bucket = _buckets(asked)
     if len(bucket) <= _NAMED_MAX:
         wanted = np.unique(bucket) + memory_id * BUCKETS
-        table = db.select_table(QUERIES["buckets_named"], pa.record_batch([pa.array(wanted)], ["bucket_id"]))
+        table = db.select_table(QUERIES["buckets_named"], (json.dumps(wanted.tolist()),))
     else:
         table = db.select_table(
             QUERIES["buckets_between"], _span(memory_id, int(bucket.min()), int(bucket.max()))

@@ -26,13 +26,14 @@ import numpy as np
 import pyarrow as pa
 
 from filesync.stores.database import QUERIES
+from filesync.stores.received import feed_id
 from filesync.stores.tables import BATCH, in_runs, listed, quoted, stored
-from filesync.stores.values import NAMED_KEYS_MAX, MergeReport, RowOrder
+from filesync.stores.values import NAMED_KEYS_MAX, KeyRepeatedError, MergeReport, RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from filesync.contracts import Contract, Relation
+    from filesync.contracts import Column, Contract, Relation
     from filesync.stores.database import Database
 
 ROW: Final = "fs_row"  # a document's number in the batch
@@ -48,7 +49,11 @@ def merge(
     staging = _Merge(db, contract, batch_id, order)
     staged = staging.fill(stage)
     db.run("SAVEPOINT fs_merge")
-    report = staging.apply(staged)
+    try:
+        report = staging.apply(staged)
+    except KeyRepeatedError:  # where the database itself will not have a key twice in one statement
+        db.run("ROLLBACK TO fs_merge")
+        report = staging.duplicates()
     if report.duplicate_count:
         db.run("ROLLBACK TO fs_merge")
     db.run("RELEASE fs_merge")
@@ -69,19 +74,19 @@ def deactivate_absent(
         raise ValueError(f"{contract.name}: expected a contract with an active column")
     relation = contract.relations[0]
     table, active, key = quoted(relation.table), quoted(contract.active_column), listed(contract.key)
-    some_kept = bool(db.select("SELECT 1 FROM temp.sqlite_master WHERE name = 'fs_kept'"))
+    some_kept = bool(db.select(QUERIES["has_temporary"], (KEPT.removeprefix("temp."),))[0][0])
     if contract.valid_from_column is not None:
         present = f"SELECT {key} FROM {table} WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} = ?2"
         if some_kept:
             present += f" UNION ALL SELECT {key} FROM {KEPT} WHERE {BATCH} = ?2"
-        _take_back(db, contract, present, (origem, batch_id, (day or date.max).isoformat()))
+        _take_back(db, contract, present, (origem, batch_id, day or date.max))
         identity = listed(contract.identity)
-        absent = f" AND ({identity}) NOT IN (SELECT {identity} FROM ({present}))"
+        absent = f" AND ({identity}) NOT IN (SELECT {identity} FROM ({present}) AS fs_present)"
     else:
         absent = f" AND ({key}) NOT IN (SELECT {key} FROM {KEPT} WHERE {BATCH} = ?2)" if some_kept else ""
     return db.run(
-        f"UPDATE {table} SET {active} = 0, {BATCH} = ?2 "
-        f"WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} <> ?2 AND {active} IS NOT 0{absent}",
+        f"UPDATE {table} SET {active} = false, {BATCH} = ?2 "
+        f"WHERE {quoted(contract.key[0])} = ?1 AND {BATCH} <> ?2 AND {active} IS DISTINCT FROM false{absent}",
         (origem, batch_id),
     )
 
@@ -92,10 +97,12 @@ def _take_back(db: Database, contract: Contract, present: str, parameters: tuple
     begins = quoted(contract.valid_from_column or "")
     same = " AND ".join(f"t.{quoted(name)} = b.{quoted(name)}" for name in contract.identity)
     db.run("DROP TABLE IF EXISTS temp.fs_taken_back")
+    columns = [column for column in contract.relations[0].columns if column.name in contract.key]
+    db.run(f"CREATE TEMP TABLE fs_taken_back ({_staged(db, columns)})")
     db.run(
-        f"CREATE TEMP TABLE fs_taken_back AS WITH present AS ({present}), begun AS ("
+        f"INSERT INTO temp.fs_taken_back ({listed(c.name for c in columns)}) WITH present AS ({present}), begun AS ("
         f"SELECT {identity}, coalesce(max(CASE WHEN {begins} <= ?3 THEN {begins} END), ?3) AS fs_since FROM present GROUP BY {identity}) "
-        f"SELECT {listed(contract.key, 't.')} FROM begun b CROSS JOIN {quoted(contract.relations[0].table)} t "
+        f"SELECT {listed((c.name for c in columns), 't.')} FROM begun b CROSS JOIN {quoted(contract.relations[0].table)} t "
         f"ON {same} AND t.{begins} > b.fs_since WHERE t.{BATCH} <> ?2 AND ({listed(contract.key, 't.')}) NOT IN (SELECT {key} FROM present)",
         parameters,
     )
@@ -115,8 +122,7 @@ class _Merge:
         self.table = quoted(self.document.table)
         self.key = listed(contract.key)
         feed = order.feed
-        found = db.select(QUERIES["feed_id"], (feed.origin, feed.dataset, feed.audience, order.epoch))
-        self.feed_id: int = found[0][0] if found else -1
+        self.feed_id: int = feed_id(db, feed, order.epoch) or -1
         self.feed = feed
 
     # ------------------------------------------------------------------------------------------------ staging
@@ -126,10 +132,8 @@ class _Merge:
         self.drop()
         for relation in self.contract.relations:
             # No key and no types: what is staged was checked, and comes in the order in which it will be looked up.
-            row = f"{ROW}, " if relation is self.document else ""
-            self.db.run(
-                f"CREATE TEMP TABLE {_stage(relation)} ({row}{listed(c.name for c in relation.columns)})"
-            )
+            row = f"{ROW} INTEGER, " if relation is self.document else ""
+            self.db.run(f"CREATE TEMP TABLE {_stage(relation)} ({row}{_staged(self.db, relation.columns)})")
         count = 0
 
         def numbered() -> Iterator[dict[str, pa.Table]]:
@@ -139,7 +143,7 @@ class _Merge:
                 numbers = {ROW: pa.array(np.arange(count, count + documents))}
                 count += documents
                 yield {
-                    r.name: stored(r, chunk[r.name], numbers if r is self.document else {})
+                    r.name: stored(self.db.dialect, r, chunk[r.name], numbers if r is self.document else {})
                     for r in self.contract.relations
                 }
 
@@ -148,6 +152,8 @@ class _Merge:
             for relation in self.contract.relations:
                 if run[relation.name].num_rows:
                     self.db.ingest(_stage_name(relation), run[relation.name], temporary=True)
+        for relation in self.contract.relations:
+            self.db.measure(_stage_name(relation))
         return count
 
     def drop(self) -> None:
@@ -166,7 +172,7 @@ class _Merge:
             lost = self._keep()
             # A key's first row in the batch wins, its second finds the row of this very batch: neither won nor lost.
             if won + lost < staged or self._repeated_among_lost():
-                return self._duplicates()
+                return self.duplicates()
             self._confirm()
         for relation in self.contract.relations[1:]:
             self._replace_lines(relation, lost)
@@ -199,11 +205,12 @@ class _Merge:
             self.db.run(
                 f"CREATE INDEX temp.{quoted('fs_by_' + relation.table)} ON {_stage(relation)} ({self.key})"
             )
+        key = [column for column in self.document.columns if column.name in self.contract.key]
         self.db.run(
-            f"CREATE TEMP TABLE {KEPT.removeprefix('temp.')} ({ROW} INTEGER PRIMARY KEY, why INTEGER, {BATCH} INTEGER, {self.key})"
+            f"CREATE TEMP TABLE {KEPT.removeprefix('temp.')} ({ROW} INTEGER PRIMARY KEY, why INTEGER, {BATCH} INTEGER, {_staged(self.db, key)})"
         )
         return self.db.run(
-            f"INSERT INTO {KEPT} SELECT s.{ROW}, {self._why()}, ?1, {listed(self.contract.key, 's.')} "
+            f"INSERT INTO {KEPT} ({ROW}, why, {BATCH}, {self.key}) SELECT s.{ROW}, {self._why()}, ?1, {listed(self.contract.key, 's.')} "
             f"FROM temp.{_stage(self.document)} s CROSS JOIN {self.table} t ON {self._same_key('s', 't')} WHERE t.{BATCH} <> ?1",
             (self.batch_id,),
         )
@@ -214,13 +221,17 @@ class _Merge:
             version = quoted(self.contract.version_column)
             cases.append(f"WHEN coalesce(s.{version}, 0) < coalesce(t.{version}, 0) THEN {_SUPERSEDED}")
         equal = [
-            f"s.{quoted(c.name)} IS t.{quoted(c.name)}"
+            f"s.{quoted(c.name)} IS NOT DISTINCT FROM t.{quoted(c.name)}"
             for c in self.document.columns
             if c.name not in self.contract.key
         ]
         for relation in self.contract.relations[1:]:
             table, staged = quoted(relation.table), f"temp.{_stage(relation)}"
-            same = " AND ".join(f"h.{quoted(c.name)} IS c.{quoted(c.name)}" for c in relation.columns)
+            # Its key is compared by what an index answers; no column of a key is ever null.
+            same = " AND ".join(
+                f"h.{quoted(c.name)} {'=' if c.name in relation.key else 'IS NOT DISTINCT FROM'} c.{quoted(c.name)}"
+                for c in relation.columns
+            )
             equal.append(
                 f"(SELECT count(*) FROM {staged} c WHERE {self._same_key('c', 's')})"
                 f" = (SELECT count(*) FROM {table} h WHERE {self._same_key('h', 's')})"
@@ -267,11 +278,11 @@ class _Merge:
 
     # ------------------------------------------------------------------------------------------------ reporting
 
-    def _duplicates(self) -> MergeReport:
+    def duplicates(self) -> MergeReport:
         """Which documents repeat a key of an earlier one."""
         repeated = (
             f"SELECT {{}} FROM (SELECT {ROW}, {self.key}, row_number() OVER (PARTITION BY {self.key} ORDER BY {ROW}) AS place "
-            f"FROM temp.{_stage(self.document)}) WHERE place > 1 ORDER BY {ROW}"
+            f"FROM temp.{_stage(self.document)}) AS fs_placed WHERE place > 1 ORDER BY {ROW}"
         )
         rows = self.db.select_table(repeated.format(ROW)).column(0).combine_chunks()
         keys = self.db.select(f"{repeated.format(self.key)} LIMIT {NAMED_KEYS_MAX}")
@@ -297,6 +308,11 @@ class _Merge:
     def _rows(self, why: int) -> pa.Int64Array:
         table = self.db.select_table(f"SELECT {ROW} FROM {KEPT} WHERE why = {why} ORDER BY {ROW}")
         return pa.concat_arrays(table.column(0).chunks) if table.num_rows else pa.array([], pa.int64())
+
+
+def _staged(db: Database, columns: Iterable[Column]) -> str:
+    """Columns of a temporary table. SQLite needs no types there, and what is read by name may come in any order."""
+    return ", ".join(f"{quoted(column.name)} {db.dialect.staged[column.type]}".rstrip() for column in columns)
 
 
 def _stage_name(relation: Relation) -> str:

@@ -13,20 +13,30 @@ INSERT INTO fs_meta (key, value) VALUES (?1, ?2);
 -- Whether a file is a store at all, or one whose making was cut short.
 SELECT count(*) FROM sqlite_master WHERE name = 'fs_meta';
 
--- name: open_feed
--- A feed is known from its first batch.
-INSERT INTO fs_feed (origin, dataset, audience, epoch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING;
+-- name: open_feeds
+-- A feed is known from its first batch. Feeds come as a JSON array of [origin, dataset, audience, epoch].
+INSERT INTO fs_feed (origin, dataset, audience, epoch)
+SELECT asked.value ->> 0, asked.value ->> 1, asked.value ->> 2, asked.value ->> 3 FROM json_each(?1) AS asked WHERE true
+ON CONFLICT DO NOTHING;
 
--- name: feed_id
--- The number of one feed.
-SELECT feed_id FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND audience = ?3 AND epoch = ?4;
+-- name: feed_ids
+-- The numbers of these feeds.
+SELECT f.origin, f.dataset, f.audience, f.epoch, f.feed_id
+FROM json_each(?1) AS asked
+CROSS JOIN fs_feed f ON f.origin = asked.value ->> 0 AND f.dataset = asked.value ->> 1 AND f.audience = asked.value ->> 2 AND f.epoch = asked.value ->> 3;
+
+-- name: take_feeds
+-- The heads of these feeds, for whoever decides their next numbers. A transaction for writing keeps everybody else out.
+SELECT f.origin, f.dataset, f.audience, f.epoch, f.seq, f.manifest_sha256
+FROM json_each(?1) AS asked
+CROSS JOIN fs_feed f ON f.origin = asked.value ->> 0 AND f.dataset = asked.value ->> 1 AND f.audience = asked.value ->> 2 AND f.epoch = asked.value ->> 3;
 
 -- name: advance_feed
 -- The head moves forward only: an earlier number recorded later leaves it where it is.
 UPDATE fs_feed
 SET batches = batches + ?2,
     manifest_sha256 = CASE WHEN ?3 > seq THEN ?4 ELSE manifest_sha256 END,
-    seq = max(seq, ?3)
+    seq = CASE WHEN ?3 > seq THEN ?3 ELSE seq END
 WHERE feed_id = ?1;
 
 -- name: standings
@@ -47,7 +57,7 @@ SELECT seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = ?2 AND 
 -- Which of these numbers were decided here, on which manifest, and whether rows of it are owed.
 SELECT i.seq, i.manifest_sha256, i.verdict <> 'APPLIED'
 FROM fs_feed f JOIN fs_incoming i USING (feed_id)
-WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT value FROM json_each(?5));
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?5));
 
 -- name: last_batch_id
 -- Batch ids grow in apply order: later content of a key has the higher one.
@@ -55,7 +65,7 @@ SELECT coalesce(max(batch_id), 0) FROM fs_incoming;
 
 -- name: decided_after
 -- What was decided after a batch, in that order.
-SELECT name, verdict, documents, receipt FROM fs_incoming WHERE batch_id > ?1 ORDER BY batch_id;
+SELECT name, verdict, documents FROM fs_incoming WHERE batch_id > ?1 ORDER BY batch_id;
 
 -- name: receipt_decided
 -- The answer to a batch that was decided here.
@@ -129,7 +139,7 @@ WHERE name = ?1;
 -- name: last_sealed
 -- The mode of the newest batch of an own feed, and who was to have it and has not refused it.
 SELECT o.mode, d.recipient
-FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq) LEFT JOIN fs_delivery d ON d.batch_id = o.batch_id AND d.verdict IS NOT 'REJECTED'
+FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq) LEFT JOIN fs_delivery d ON d.batch_id = o.batch_id AND d.verdict IS DISTINCT FROM 'REJECTED'
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
 
 -- name: beginners
@@ -226,7 +236,7 @@ SELECT feed_id, count(*) FROM fs_incoming WHERE verdict = 'REJECTED' GROUP BY fe
 INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (peer, epoch) DO UPDATE SET
     counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at
-WHERE excluded.counter > counter OR (excluded.counter = counter AND excluded.heartbeat <> heartbeat);
+WHERE excluded.counter > fs_peer.counter OR (excluded.counter = fs_peer.counter AND excluded.heartbeat <> fs_peer.heartbeat);
 
 -- name: forget_heard
 -- Of a peer that is installed again and again only the latest installations are kept.
@@ -281,8 +291,8 @@ INSERT INTO fs_memory (dataset, audience) VALUES (?1, ?2) ON CONFLICT DO NOTHING
 SELECT memory_id FROM fs_memory WHERE dataset = ?1 AND audience = ?2;
 
 -- name: buckets_named
--- One packed bucket of a memory.
-SELECT bucket_id, entries FROM fs_sealed WHERE bucket_id = ?1;
+-- These packed buckets of a memory.
+SELECT s.bucket_id, s.entries FROM json_each(?1) AS asked CROSS JOIN fs_sealed s ON s.bucket_id = CAST(asked.value AS BIGINT) ORDER BY s.bucket_id;
 
 -- name: buckets_between
 -- A run of packed buckets of a memory.
@@ -340,6 +350,10 @@ SELECT name FROM fs_outgoing WHERE name >= ?1 AND name < ?2
 UNION SELECT name FROM fs_incoming WHERE name >= ?1 AND name < ?2
 UNION SELECT name FROM fs_refused WHERE name >= ?1 AND name < ?2
 ORDER BY name LIMIT ?3;
+
+-- name: has_temporary
+-- Whether this connection has such a temporary table.
+SELECT EXISTS (SELECT 1 FROM temp.sqlite_master WHERE name = ?1);
 
 -- name: table_columns
 -- The columns of a data table as it stands; key columns have their place in the key, others 0.

@@ -31,7 +31,7 @@ ORDER BY f.feed_id, v.seq;
 -- Which of these numbers were given up, and on which manifest.
 SELECT v.seq, v.manifest_sha256
 FROM fs_feed f JOIN fs_void v USING (feed_id)
-WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND v.seq IN (SELECT value FROM json_each(?5));
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND v.seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?5));
 
 -- name: voids_ahead
 -- Numbers that were given up while numbers before them are still open.
@@ -43,8 +43,8 @@ ORDER BY f.feed_id, v.seq;
 -- A number is given up once; its origin's word fills in what an override before it could not know.
 INSERT INTO fs_void (feed_id, seq, name, manifest_sha256, claims, reason, by_whom, voided_at, void) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT (feed_id, seq) DO UPDATE SET
-    name = coalesce(name, excluded.name), manifest_sha256 = coalesce(manifest_sha256, excluded.manifest_sha256),
-    claims = coalesce(claims, excluded.claims), void = coalesce(void, excluded.void);
+    name = coalesce(fs_void.name, excluded.name), manifest_sha256 = coalesce(fs_void.manifest_sha256, excluded.manifest_sha256),
+    claims = coalesce(fs_void.claims, excluded.claims), void = coalesce(fs_void.void, excluded.void);
 
 -- name: void_id
 -- The number of one void.
@@ -66,7 +66,7 @@ SELECT epoch, seq, manifest_sha256 FROM fs_feed WHERE origin = ?1 AND dataset = 
 -- What was decided here of some numbers of a feed.
 SELECT i.seq, i.name, i.verdict, i.manifest_sha256, nullif(i.claims, '')
 FROM fs_feed f JOIN fs_incoming i USING (feed_id)
-WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT value FROM json_each(?5));
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND i.seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?5));
 
 -- name: tell_void
 -- This recipient must hear of it (again).
@@ -96,7 +96,7 @@ SELECT name FROM fs_void WHERE void IS NOT NULL AND name IN (SELECT value FROM j
 -- Own batches of one feed and installation by their numbers, with who was to have them.
 SELECT o.seq, o.batch_id, o.name, o.manifest, o.manifest_sha256, d.recipient, d.verdict, d.shipped_at
 FROM fs_feed f JOIN fs_outgoing o USING (feed_id) JOIN fs_delivery d USING (batch_id)
-WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND o.seq IN (SELECT value FROM json_each(?5))
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND o.seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?5))
 ORDER BY o.seq, d.recipient;
 
 -- name: reopen_delivery

@@ -110,11 +110,11 @@ def incoming_batch(db: Database, name: str) -> IncomingBatch | None:
     return None
 
 
-def decided_after(db: Database, batch_id: int) -> list[tuple[str, Verdict, int, str]]:
-    """Name, verdict, documents and receipt of every batch that was decided after this one, in that order."""
+def decided_after(db: Database, batch_id: int) -> list[tuple[str, Verdict, int]]:
+    """Name, verdict and documents of every batch that was decided after this one, in that order."""
     return [
-        (name, Verdict(verdict), documents, receipt)
-        for name, verdict, documents, receipt in db.select(QUERIES["decided_after"], (batch_id,))
+        (name, Verdict(verdict), documents)
+        for name, verdict, documents in db.select(QUERIES["decided_after"], (batch_id,))
     ]
 
 
@@ -137,8 +137,10 @@ def record_incoming(db: Database, records: Sequence[IncomingRecord]) -> None:
         )
         for r in records
     ]  # fmt: skip
-    db.ingest("fs_incoming", columns(_INCOMING, rows))
     db.run_each(QUERIES["advance_feed"], [(ids[key], *head) for key, head in heads.items()])
+    # From here to the commit decisions of nobody else become visible: so what anybody sees later is newer, whoever began first.
+    db.lock("decisions")
+    db.ingest("fs_incoming", columns(_INCOMING, rows))
 
 
 def record_refused(db: Database, records: Sequence[RefusedRecord]) -> None:
@@ -156,9 +158,39 @@ def forget_refused(db: Database, names: Collection[str]) -> None:
 
 def open_feeds(db: Database, feeds: Iterable[FeedEpoch]) -> dict[FeedEpoch, int]:
     """The ledger's numbers of these feeds, given out where they are new."""
-    wanted = {key: (key[0].origin, key[0].dataset, key[0].audience, key[1]) for key in feeds}
-    db.run_each(QUERIES["open_feed"], list(wanted.values()))
-    return {key: db.select(QUERIES["feed_id"], texts)[0][0] for key, texts in wanted.items()}
+    wanted = list(dict.fromkeys(feeds))
+    found = _feed_ids(db, wanted)
+    if new := [key for key in wanted if key not in found]:
+        db.run(QUERIES["open_feeds"], (_as_json(new),))
+        found |= _feed_ids(db, new)
+    return found
+
+
+def feed_id(db: Database, feed: Feed, epoch: str) -> int | None:
+    """The ledger's number of a feed; None where nothing of it was ever decided."""
+    return _feed_ids(db, [(feed, epoch)]).get((feed, epoch))
+
+
+def take_feeds(db: Database, feeds: Iterable[FeedEpoch]) -> dict[FeedEpoch, Standing]:
+    """The heads of these feeds. Until the transaction ends nobody else decides a number of them, in whatever epoch."""
+    wanted = list(dict.fromkeys(feeds))
+    open_feeds(db, wanted)  # what is to be held must be there
+    return {
+        (Feed(origin, dataset, audience), epoch): Standing(seq, sha256)
+        for origin, dataset, audience, epoch, seq, sha256 in db.select(QUERIES["take_feeds"], (_as_json(wanted),))
+        if seq
+    }  # fmt: skip
+
+
+def _feed_ids(db: Database, feeds: Sequence[FeedEpoch]) -> dict[FeedEpoch, int]:
+    return {
+        (Feed(origin, dataset, audience), epoch): feed_id
+        for origin, dataset, audience, epoch, feed_id in db.select(QUERIES["feed_ids"], (_as_json(feeds),))
+    }
+
+
+def _as_json(feeds: Sequence[FeedEpoch]) -> str:
+    return json.dumps([(feed.origin, feed.dataset, feed.audience, epoch) for feed, epoch in feeds])
 
 
 def _stored(row: tuple[Any, ...]) -> StoredReceipt:

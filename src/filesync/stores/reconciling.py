@@ -61,7 +61,7 @@ class Reconciling:
         held = self.find(day)
         if held is not None and not held.changed and held.unbilled == skipped:
             return held
-        matching = Matching(self._db, day.isoformat())
+        matching = Matching(self._db, day)
         try:
             with self._db.snapshot():
                 made = self._look(day, made_at, skipped)
@@ -81,6 +81,7 @@ class Reconciling:
 
     def _replace(self, made: Reconciliation, matching: Matching) -> None:
         day = made.day.isoformat()
+        self._db.lock(f"reconciliation {day}")
         self._db.run(QUERIES["reconcile_forget_lines"], (day,))
         self._db.run(QUERIES["reconcile_forget_totals"], (day,))
         self._db.run(QUERIES["reconcile_forget"], (day,))
@@ -96,7 +97,7 @@ class Reconciling:
         return bool(found[0][0]) and has_tables(self._db, (kind.value,))
 
     def _count(self, dataset: str, day: date) -> tuple[int, int]:
-        return count_rows(self._db, dataset, day.isoformat())
+        return count_rows(self._db, dataset, day)
 
     def _newer(self, batch_id: int) -> bool:
         """Whether anything that is reconciled was applied after this batch."""
@@ -160,7 +161,7 @@ class Reconciling:
             held = self._held(first, last)
             if not held or not self._newer(min(one.batch_id for one in held)):
                 return {}
-            span = (held[0].day.isoformat(), held[-1].day.isoformat())
+            span = (held[0].day, held[-1].day)
             counts = {dataset: count_days(self._db, dataset, *span) for dataset in DATASETS}
 
             def counted(dataset: str, day: date) -> tuple[int, int]:

@@ -123,28 +123,39 @@ class AgencyDay:
 
 #: (temporary table, its columns).
 _SPOOLS: Final = {
-    "fs_report_sales": "origem, cliente, sales, cancelled, itens, postagens, desconto, total",
-    "fs_report_posted": "origem, cliente, servico, postings, peso, valor",
-    "fs_report_names": "codigo PRIMARY KEY, nome",
-    "fs_report_lines": "place INTEGER PRIMARY KEY, a, b, c, d, e, f, g, h, i, j, k, l, m, n",
+    "fs_report_sales": (
+        "origem TEXT, cliente TEXT, sales INTEGER, cancelled INTEGER, itens INTEGER, postagens INTEGER, desconto INTEGER, total INTEGER"
+    ),
+    "fs_report_posted": "origem TEXT, cliente TEXT, servico TEXT, postings INTEGER, peso INTEGER, valor INTEGER",
+    "fs_report_names": "codigo TEXT PRIMARY KEY, nome TEXT",
+    "fs_report_lines": (
+        "place INTEGER PRIMARY KEY, origem TEXT, caixa TEXT, serie TEXT, numero INTEGER, registrada_em TEXT, situacao TEXT, codigo_rastreio TEXT, "
+        "servico TEXT, peso_g INTEGER, cep_destino TEXT, valor_declarado_centavos INTEGER, valor_centavos INTEGER, contrato TEXT, cartao_postagem TEXT"
+    ),
+    "fs_report_clients": (
+        "place INTEGER PRIMARY KEY, cliente TEXT, nome TEXT, sales INTEGER, cancelled INTEGER, itens INTEGER, postagens INTEGER, "
+        "desconto INTEGER, total INTEGER, postings INTEGER, peso INTEGER"
+    ),
 }
 _COUNTING: Final = "v.situacao <> 'cancelada'"
 _HEADS: Final = ", ".join((
-    f"sum({_COUNTING})", f"sum(NOT ({_COUNTING}))",
+    f"count(*) FILTER (WHERE {_COUNTING})", f"count(*) FILTER (WHERE NOT ({_COUNTING}))",
     *(
         f"coalesce(sum(CASE WHEN {_COUNTING} THEN v.{name} END), 0)"
         for name in ("total_itens_centavos", "total_postagens_centavos", "desconto_centavos", "total_centavos")
     ),
 ))  # fmt: skip
 _SUMMED: Final = (
-    "sum(s.sales), sum(s.cancelled), sum(s.itens), sum(s.postagens), sum(s.desconto), sum(s.total)"
+    "sum(s.sales) AS sales, sum(s.cancelled) AS cancelled, sum(s.itens) AS itens, sum(s.postagens) AS postagens, "
+    "sum(s.desconto) AS desconto, sum(s.total) AS total"
 )
-_POSTED: Final = "coalesce(max(p.postings), 0), coalesce(max(p.peso), 0)"
+_POSTED: Final = "coalesce(max(p.postings), 0) AS postings, coalesce(max(p.peso), 0) AS peso"
 #: `Posting`, as the tables have it: v is the sale, p its posting.
 _POSTING: Final = (
     "v.origem, v.caixa, v.serie, v.numero, v.registrada_em, v.situacao, p.codigo_rastreio, p.servico, p.peso_g, p.cep_destino, "
     "p.valor_declarado_centavos, p.valor_centavos, p.contrato, p.cartao_postagem"
 )
+_POSTING_ORDER: Final = "ORDER BY v.origem, v.caixa, v.serie, v.numero, v.venda_id, p.numero"
 
 
 class Reporting:
@@ -158,25 +169,27 @@ class Reporting:
         self, vendas: Contract, clientes: Contract | None, day: date, client: str
     ) -> Iterator[ClientDay]:
         """The day of one customer."""
-        chosen = (day.isoformat(), client)
+        chosen = (day, client)
         with self._spools():
             with self._db.snapshot():
                 self._spool(vendas, "v.data_movimento = ?1 AND v.cliente = ?2", chosen)
                 self._spool_names(clientes, "codigo = ?1", (client,))
                 if self._held(vendas):
                     self._db.run(
-                        f"INSERT INTO temp.fs_report_lines SELECT NULL, {_POSTING} FROM {_sales_with(vendas, 'postagens')} "
-                        "WHERE v.data_movimento = ?1 AND v.cliente = ?2 ORDER BY v.origem, v.caixa, v.serie, v.numero, v.venda_id, p.numero",
+                        f"INSERT INTO temp.fs_report_lines SELECT row_number() OVER ({_POSTING_ORDER}), {_POSTING} "
+                        f"FROM {_sales_with(vendas, 'postagens')} WHERE v.data_movimento = ?1 AND v.cliente = ?2 {_POSTING_ORDER}",
                         chosen,
                     )
             names = self._db.select("SELECT nome FROM temp.fs_report_names")
             group = Group(client, names[0][0] if names else None, self._sums("true"))
-            yield ClientDay(group, self._services(), (Posting(*row) for row in self._lines()))
+            yield ClientDay(
+                group, self._services(), (Posting(*row) for row in self._lines("fs_report_lines"))
+            )
 
     @contextmanager
     def agency(self, vendas: Contract, clientes: Contract | None, day: date) -> Iterator[AgencyDay]:
         """The day of all sites."""
-        chosen = (day.isoformat(),)
+        chosen = (day,)
         forms: list[tuple[Any, ...]] = []
         with self._spools():
             with self._db.snapshot():
@@ -198,7 +211,10 @@ class Reporting:
                 self._sites(),
                 self._services(),
                 [FormSums(*row) for row in forms],
-                (Group(cliente, nome, Sums(*sums)) for cliente, nome, *sums in self._lines(10)),
+                (
+                    Group(cliente, nome, Sums(*sums))
+                    for cliente, nome, *sums in self._lines("fs_report_clients")
+                ),
             )
 
     # ------------------------------------------------------------------------------------------------ spooling
@@ -240,20 +256,21 @@ class Reporting:
 
     def _spool_clients(self) -> None:
         self._db.run(
-            f"INSERT INTO temp.fs_report_lines (place, a, b, c, d, e, f, g, h, i, j) SELECT NULL, s.cliente, max(n.nome), {_SUMMED}, {_POSTED} "
-            "FROM temp.fs_report_sales s "
-            "LEFT JOIN (SELECT cliente, sum(postings) AS postings, sum(peso) AS peso FROM temp.fs_report_posted GROUP BY cliente) p "
-            "ON p.cliente IS s.cliente LEFT JOIN temp.fs_report_names n ON n.codigo = s.cliente "
-            "GROUP BY s.cliente ORDER BY sum(s.total) DESC, s.cliente"
+            f"INSERT INTO temp.fs_report_clients SELECT row_number() OVER (ORDER BY g.total DESC, g.cliente NULLS FIRST), g.* FROM ("
+            f"SELECT s.cliente AS cliente, max(n.nome) AS nome, {_SUMMED}, {_POSTED} FROM temp.fs_report_sales s "
+            # A code is never empty: sales without a customer meet each other there.
+            "LEFT JOIN (SELECT coalesce(cliente, '') AS cliente, sum(postings) AS postings, sum(peso) AS peso "
+            "FROM temp.fs_report_posted GROUP BY coalesce(cliente, '')) p ON p.cliente = coalesce(s.cliente, '') "
+            "LEFT JOIN temp.fs_report_names n ON n.codigo = s.cliente GROUP BY s.cliente) g"
         )
 
-    def _lines(self, width: int = 14) -> Iterator[tuple[Any, ...]]:
+    def _lines(self, spool: str) -> Iterator[tuple[Any, ...]]:
         for page in count():
             rows = self._db.select(
-                "SELECT * FROM temp.fs_report_lines WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
+                f"SELECT * FROM temp.{spool} WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
                 (page * PAGE_ROWS + 1, (page + 1) * PAGE_ROWS),
             )
-            yield from (row[1 : width + 1] for row in rows)
+            yield from (row[1:] for row in rows)
             if len(rows) < PAGE_ROWS:
                 return
 

@@ -67,6 +67,9 @@ def beginners(db: Database, site: Site, dataset: str, audience: str, sites: Sequ
 
 def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_others: bool) -> None:
     """Use these numbers. With `forget_others` only what these batches hold is remembered of their datasets and audiences."""
+    db.lock(
+        "sealing"
+    )  # one after another: their numbers follow each other, and their memory is read and written
     first = db.select(QUERIES["last_outgoing_id"])[0][0] + 1
     ids = open_feeds(db, {(r.name.id.feed, r.name.id.epoch) for r in records})
     batches, deliveries, heads = [], [], []

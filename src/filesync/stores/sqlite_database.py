@@ -22,8 +22,9 @@ import adbc_driver_manager
 import adbc_driver_sqlite.dbapi as adbc_sqlite
 import pyarrow as pa
 
+from filesync.contracts import ColumnType
 from filesync.errors import ConfigError, TransportError
-from filesync.stores.database import RESULT_ROWS_MAX
+from filesync.stores.database import QUERIES, RESULT_ROWS_MAX, Dialect
 from filesync.stores.values import KeyExistsError
 
 if TYPE_CHECKING:
@@ -73,8 +74,18 @@ _PERSON: Final = {
 _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search
 
 
+#: SQLite has neither dates nor booleans. What is staged was checked, and is read in the order in which it came: no types, no keys.
+DIALECT: Final = Dialect(
+    {ColumnType.TEXT: "TEXT", ColumnType.INTEGER: "INTEGER", ColumnType.BOOLEAN: "INTEGER", ColumnType.DATE: "TEXT"},
+    dict.fromkeys(ColumnType, ""),
+)  # fmt: skip
+
+
 class SqliteDatabase:
     """A connection. Statements are given as text; those of queries.sql as `QUERIES[name]`."""
+
+    dialect = DIALECT
+    schema: tuple[str, ...] = ()
 
     def __init__(self, path: Path, *, patience_s: float | None = None) -> None:
         self.path = path
@@ -133,9 +144,20 @@ class SqliteDatabase:
             self._ingesting.close()
             self._ingesting = self._connection.cursor()
             if found := _unique(str(err)):
-                raise KeyExistsError(table, found[1]) from err
+                raise KeyExistsError(table, found[1].replace(f"{table}.", "")) from err
             self._explain(err)
         return count
+
+    def measure(self, temporary: str) -> None:
+        """Nothing to do: statements say in which order to go."""
+
+    def numbers(self, count: int, after: int) -> list[int]:
+        """The numbers after the last one: nobody else writes."""
+        first = 1 + (after or self.select(QUERIES["last_batch_id"])[0][0])
+        return list(range(first, first + count))
+
+    def lock(self, name: str) -> None:
+        """Nothing to do: a transaction for writing keeps everybody else out."""
 
     def begin(self) -> None:
         """Open a transaction for writing; another writer is waited for."""

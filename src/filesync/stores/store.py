@@ -89,7 +89,7 @@ class Store:
                     raise ConfigError(
                         "store-exists", f"{name}: expected no store, got one; it would not be overwritten"
                     )
-                for statement in schema_statements():
+                for statement in schema_statements(*db.schema):
                     db.run(statement)
                 meta = {
                     "site": site.id,
@@ -176,8 +176,8 @@ class Store:
         """The answer to the batch `name`: as decided, or as last refused where no batch of this name was decided."""
         return received.receipt_of(self._db, name)
 
-    def decided_after(self, batch_id: int) -> list[tuple[str, Verdict, int, str]]:
-        """Name, verdict, documents and receipt of every batch that was decided here after this one, in that order."""
+    def decided_after(self, batch_id: int) -> list[tuple[str, Verdict, int]]:
+        """Name, verdict and documents of every batch that was decided here after this one, in that order."""
         return received.decided_after(self._db, batch_id)
 
     def unacknowledged(self) -> list[StoredReceipt]:
@@ -367,15 +367,20 @@ class Tx:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._last_batch_id: int = db.select(QUERIES["last_batch_id"])[0][0]
+        self._last_batch_id = 0  # that was given to this transaction
         self._unrecorded: set[int] = set()
         self._savepoints = 0
 
     def next_batch_id(self) -> int:
         """The number of one more batch, to be recorded in this transaction."""
-        self._last_batch_id += 1
-        self._unrecorded.add(self._last_batch_id)
-        return self._last_batch_id
+        return self.next_batch_ids(1)[0]
+
+    def next_batch_ids(self, count: int) -> list[int]:
+        """The numbers of as many more batches, in their order."""
+        given = self._db.numbers(count, self._last_batch_id)
+        self._last_batch_id = given[-1]
+        self._unrecorded.update(given)
+        return given
 
     def savepoint(self) -> str:
         """A point to go back to."""

@@ -1,7 +1,8 @@
 """The data tables: made from contracts, appended to in bulk, read back as documents.
 
 - A relation's table has its columns, then `fs_batch`: the batch (fs_incoming) that brought the row.
-- Values are stored so that any SQLite tool shows them: dates as ISO text, money as integer centavos, booleans as 0 and 1.
+- Values are stored so that any tool shows them: money as integer centavos; dates and booleans as such in PostgreSQL, in SQLite, which has
+  neither, as ISO text and as 0 and 1. Statements are given days as dates, and say `true` and `false`: that is right for both.
 - Rows are appended in key order, chunk by chunk: keys are random UUIDs, and a B-tree that is filled in order is built twice as fast.
 - A table only grows: a later contract version may add columns; it may not change a key.
 
@@ -11,6 +12,7 @@ key is held already (merge.py).
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,23 +25,15 @@ from filesync.stores.database import QUERIES, RESULT_ROWS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import date
 
     from filesync.contracts import Column, Contract
-    from filesync.stores.database import Database
+    from filesync.stores.database import Database, Dialect
 
 BATCH: Final = "fs_batch"
 #: Documents in one chunk of `read_documents`. Their lines are read by RESULT_ROWS_MAX, the bound of one result batch.
 READ_DOCUMENTS_MAX: Final = 16_384
 #: Rows sorted at once by `in_runs`. Longer runs touch fewer pages of a large table for each row, and need three times this memory.
 RUN_BYTES_MAX: Final = 40 << 20
-
-_SQL_TYPES: Final = {
-    ColumnType.TEXT: "TEXT",
-    ColumnType.INTEGER: "INTEGER",
-    ColumnType.BOOLEAN: "INTEGER",
-    ColumnType.DATE: "TEXT",
-}
 
 
 def quoted(name: str) -> str:
@@ -57,7 +51,7 @@ def ensure_tables(db: Database, contract: Contract) -> None:
     for relation in contract.relations:
         held = dict(db.select(QUERIES["table_columns"], (relation.table,)))
         if not held:
-            db.run(_create(relation))
+            db.run(_create(db.dialect, relation))
             continue
         key = [
             name
@@ -73,7 +67,9 @@ def ensure_tables(db: Database, contract: Contract) -> None:
         for column in relation.columns:
             if column.name not in held:
                 # Rows of earlier versions have no value for it, required or not.
-                db.run(f"ALTER TABLE {quoted(relation.table)} ADD COLUMN {_declared(column, required=False)}")
+                db.run(
+                    f"ALTER TABLE {quoted(relation.table)} ADD COLUMN {_declared(db.dialect, column, required=False)}"
+                )
 
 
 def lacks(db: Database, contract: Contract) -> bool:
@@ -100,7 +96,9 @@ def append(
         rows = relations[relation.name]
         if rows.num_rows:
             owner = batch_ids if isinstance(batch_ids, int) else batch_ids[relation.name]
-            db.ingest(relation.table, in_key_order(contract, stored(relation, rows, {BATCH: owner})))
+            db.ingest(
+                relation.table, in_key_order(contract, stored(db.dialect, relation, rows, {BATCH: owner}))
+            )
 
 
 def in_runs(contract: Contract, chunks: Iterable[Mapping[str, pa.Table]]) -> Iterator[dict[str, pa.Table]]:
@@ -129,14 +127,15 @@ def _run(contract: Contract, chunks: Sequence[Mapping[str, pa.Table]]) -> dict[s
 
 
 def stored(
-    relation: Relation, rows: pa.Table, more: Mapping[str, int | pa.Array | pa.ChunkedArray]
+    dialect: Dialect, relation: Relation, rows: pa.Table, more: Mapping[str, int | pa.Array | pa.ChunkedArray]
 ) -> pa.Table:
     """Rows as they are stored, with further columns (one value for all rows, or one for each)."""
     arrays: list[pa.Array | pa.ChunkedArray] = []
     for column in relation.columns:
         array = rows.column(column.name)
         # Casting here costs a tenth of what the driver takes to write a date as text.
-        arrays.append(array.cast(pa.string()) if column.type is ColumnType.DATE else array)
+        as_text = column.type is ColumnType.DATE and dialect.dates_are_text
+        arrays.append(array.cast(pa.string()) if as_text else array)
     arrays += [
         pa.array(np.full(rows.num_rows, v, np.int64)) if isinstance(v, int) else v for v in more.values()
     ]
@@ -176,13 +175,15 @@ def read_documents(
             raise ConfigError(
                 "no-business-date", f"{contract.name} has no business date to choose documents by"
             )
-        wanted.append((f"{quoted(contract.business_date_column)} = ?", (business_date.isoformat(),)))
+        wanted.append((f"{quoted(contract.business_date_column)} = ?", (business_date,)))
     if origem is not None:
         wanted.append((f"{quoted(contract.key[0])} = ?", (origem,)))
-    wanted += [(f"{quoted(name)} = ?", (value,)) for name, value in (having or {}).items()]
+    wanted += [
+        (f"{quoted(name)} = ?", (_value(contract, name, text),)) for name, text in (having or {}).items()
+    ]
     if current is not None:
         wanted += current_on(contract, current)
-        wanted += [(f"{quoted(contract.active_column)} = 1", ())] if contract.active_column else []
+        wanted += [(f"{quoted(contract.active_column)} = true", ())] if contract.active_column else []
     if any(not db.select(QUERIES["table_columns"], (relation.table,)) for relation in contract.relations):
         return
     after: tuple[object, ...] = ()
@@ -210,7 +211,23 @@ def current_on(contract: Contract, day: date) -> list[tuple[str, tuple[object, .
         f"NOT EXISTS (SELECT 1 FROM {table} AS later WHERE {same} AND later.{begins} > {table}.{begins} "
         f"AND later.{begins} <= ?)"
     )
-    return [(f"{begins} <= ?", (day.isoformat(),)), (later, (day.isoformat(),))]
+    return [(f"{begins} <= ?", (day,)), (later, (day,))]
+
+
+def _value(contract: Contract, name: str, text: str) -> object:
+    """A value that was given as text, as its column compares it; the text itself where it is none."""
+    kinds = {column.name: column.type for column in contract.relations[0].columns}
+    try:
+        match kinds.get(name):
+            case ColumnType.INTEGER:
+                return int(text)
+            case ColumnType.DATE:
+                return date.fromisoformat(text)
+            case ColumnType.BOOLEAN:
+                return text in ("1", "true")
+    except ValueError:
+        return None  # equals nothing
+    return text
 
 
 class _Page:
@@ -240,7 +257,7 @@ class _Page:
         same = " AND ".join(f"l.{quoted(name)} = d.{quoted(name)}" for name in self.contract.key)
         own = listed((f.name for f in relation.fields), "l.")
         return (
-            f"SELECT d.fs_place, {own} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) - 1 AS fs_place FROM ({self._select(key)})) d "
+            f"SELECT d.fs_place, {own} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) - 1 AS fs_place FROM ({self._select(key)}) AS fs_page) d "
             f"CROSS JOIN {quoted(relation.table)} l ON {same} ORDER BY d.fs_place, {listed(relation.line_key, 'l.')} LIMIT ? OFFSET ?"
         )
 
@@ -289,7 +306,7 @@ def _nested(
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """A column as read from SQLite (int64 where all values are null) in its contract's type."""
+    """A column as it was read (from SQLite: int64 where all values are null, and dates as text) in its contract's type."""
     if column.type == kind:
         return column
     if column.null_count == len(column):
@@ -297,15 +314,15 @@ def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column.cast(kind)
 
 
-def _create(relation: Relation) -> str:
-    columns = ", ".join(_declared(column, required=column.required) for column in relation.columns)
+def _create(dialect: Dialect, relation: Relation) -> str:
+    columns = ", ".join(_declared(dialect, column, required=column.required) for column in relation.columns)
     return (
         f"CREATE TABLE {quoted(relation.table)} ({columns}, {BATCH} INTEGER NOT NULL, PRIMARY KEY ({listed(relation.key)})) "
         "STRICT, WITHOUT ROWID"
     )
 
 
-def _declared(column: Column, *, required: bool) -> str:
-    name = quoted(column.name)
-    check = f" CHECK ({name} IN (0, 1))" if column.type is ColumnType.BOOLEAN else ""
-    return f"{name} {_SQL_TYPES[column.type]}{' NOT NULL' if required else ''}{check}"
+def _declared(dialect: Dialect, column: Column, *, required: bool) -> str:
+    name, kind = quoted(column.name), dialect.types[column.type]
+    check = f" CHECK ({name} IN (0, 1))" if column.type is ColumnType.BOOLEAN and kind == "INTEGER" else ""
+    return f"{name} {kind}{' NOT NULL' if required else ''}{check}"

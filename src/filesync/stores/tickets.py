@@ -65,15 +65,15 @@ def series_of_day(db: Database, contract: Contract, day: date) -> list[TicketSer
     if not db.select(QUERIES["table_columns"], (contract.relations[0].table,)):
         return []
     sql = _Statements(contract)
-    today, earliest = day.isoformat(), (day - timedelta(WINDOW_DAYS)).isoformat()
+    earliest = day - timedelta(WINDOW_DAYS)
     with db.snapshot():
-        found = db.select(sql.series, (today,))
+        found = db.select(sql.series, (day,))
         before: dict[_Series, tuple[str, int]] = {}
-        for *name, when, last in db.select(sql.earlier, (earliest, today)) if found else ():
-            before[tuple(name)] = max(before.get(tuple(name), ("", 0)), (when, last))
+        for *name, when, last in db.select(sql.earlier, (earliest, day)) if found else ():
+            before[tuple(name)] = max(before.get(tuple(name), ("", 0)), (str(when), last))
         holes: dict[_Series, list[Range]] = defaultdict(list)
         if any(last - first + 1 > numbers for *_, first, last, numbers, _ in found):
-            for *name, first, last in db.select(sql.holes, (today, HOLES_MAX)):
+            for *name, first, last in db.select(sql.holes, (day, HOLES_MAX)):
                 holes[tuple(name)].append((first, last))
         between: dict[_Series, Range] = {}
         for *name, first, _, _, _ in found:
@@ -105,9 +105,9 @@ def _elsewhere(
     if not ranges:
         return found
     sites = sorted({series[0] for series in (*holes, *between)})
-    window = ((day - timedelta(WINDOW_DAYS)).isoformat(), (day + timedelta(WINDOW_DAYS)).isoformat())
+    window = (day - timedelta(WINDOW_DAYS), day + timedelta(WINDOW_DAYS))
     bounds = (min(first for first, _ in ranges), max(last for _, last in ranges))
-    for *name, number in db.select(sql.elsewhere, (*window, day.isoformat(), json.dumps(sites), *bounds)):
+    for *name, number in db.select(sql.elsewhere, (*window, day, json.dumps(sites), *bounds)):
         found[tuple(name)].append(number)
     return found
 

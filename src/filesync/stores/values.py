@@ -42,6 +42,13 @@ class KeyExistsError(FilesyncError):
         self.table = table
 
 
+class KeyRepeatedError(FilesyncError):
+    """One statement met a key twice, and the database will not have that. Go back to the savepoint, and say which."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("key-repeated", f"expected each key once in a statement, got one twice ({detail})")
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Whose store this is. A restored or reinstalled site starts a new epoch."""

@@ -174,9 +174,19 @@ class Reconciling(_Section):
     )
 
 
+def _check_store(address: str) -> str:
+    """An address of a server. Where no store is named, it is the embedded one."""
+    if not address.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            "expected an address postgresql://user@host/database; without `store` it is the file filesync.db"
+        )
+    return address
+
+
 class _File(_Section):
     site: SiteId
     role: Role
+    store: Annotated[str, AfterValidator(_check_store)] | None = None
     limits: Limits = Limits()
     schedule: Timetable = Timetable()
     steps: dict[str, StepSection] = Field(default_factory=dict)
@@ -207,11 +217,12 @@ class Settings:
     overrides: OverrideSection = field(default_factory=OverrideSection)
     reconciliation: Reconciling = field(default_factory=Reconciling)
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
+    store: str | None = None
 
     @property
-    def database(self) -> Path:
-        """The embedded store's file."""
-        return self.root / "filesync.db"
+    def database(self) -> Path | str:
+        """Where the store is: the embedded store's file, or the address of a server."""
+        return self.store or self.root / "filesync.db"
 
     def members(self, audience: str) -> tuple[str, ...]:
         """The sites behind an audience: a configured group, a role's group (`caixas`, `postos`), or one peer."""
@@ -286,7 +297,7 @@ def load(root: Path) -> Settings:
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), _pinned_keys(root, file.peers), file.schedule,
-        _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root),
+        _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), file.store,
     )  # fmt: skip
 
 
@@ -346,9 +357,10 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def render_new(site: str, role: Role) -> str:
-    """The commented `filesync.toml` of a new site."""
-    return _TEMPLATE.format(site=site, role=role.value)
+def render_new(site: str, role: Role, store: str | None = None) -> str:
+    """The commented `filesync.toml` of a new site; with `store` the address of the server that has its store."""
+    named = f"store = {toml_text(store)}\n" if store is not None else ""
+    return _TEMPLATE.format(site=site, role=role.value, store=named)
 
 
 def render_peer(name: str, peer: Peer) -> str:
@@ -376,7 +388,7 @@ _TEMPLATE = """\
 
 site = "{site}"
 role = "{role}"                    # caixa | posto | matriz | portal
-
+{store}
 # [limits]
 # documents in memory at a time, the largest manifest and payload accepted from a peer, small batches per transaction:
 # chunk_documents = 65536

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filesync import config
@@ -11,10 +12,9 @@ from filesync.errors import ConfigError
 from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from filesync.config import Settings
     from filesync.stores.store import Store
+    from filesync.stores.values import Site
 
 
 def open_store(settings: Settings, *, patience_s: float | None = None) -> Store:
@@ -22,15 +22,49 @@ def open_store(settings: Settings, *, patience_s: float | None = None) -> Store:
 
     `patience_s`: how long another writer is waited for, where the store has one writer at a time.
     """
-    store = SqliteStore.open(settings.database, patience_s=patience_s)
+    store = _open(settings.database, patience_s)
     if store.site.id != settings.site or store.site.role is not settings.role:
         known = store.site
         store.close()
         raise ConfigError(
             "site-mismatch",
-            f"{settings.database} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
+            f"{known_as(settings.database)} belongs to {known.id} ({known.role.value}), {config.FILE_NAME} says {settings.site} ({settings.role.value})",
         )
     return store
+
+
+def create_store(where: Path | str, site: Site) -> None:
+    """Make a site's store: in a file, or on a server, where one of the same site may be already: of a making that was cut short."""
+    if isinstance(where, Path):
+        SqliteStore.create(where, site).close()
+        return
+    from filesync.stores.postgres import PostgresStore  # its driver is an extra
+
+    try:
+        PostgresStore.create(where, site).close()
+    except ConfigError as err:
+        if err.code != "store-exists":
+            raise
+        with PostgresStore.open(where) as held:
+            if (held.site.id, held.site.role) != (site.id, site.role):
+                raise
+
+
+def known_as(where: Path | str) -> str:
+    """A store's place as it may be shown: an address without its password."""
+    if isinstance(where, str):
+        from filesync.stores.postgres_database import shown
+
+        return shown(where)
+    return str(where)
+
+
+def _open(where: Path | str, patience_s: float | None) -> Store:
+    if isinstance(where, str):
+        from filesync.stores.postgres import PostgresStore  # its driver is an extra
+
+        return PostgresStore.open(where)
+    return SqliteStore.open(where, patience_s=patience_s)
 
 
 def site_contracts(root: Path) -> Registry:

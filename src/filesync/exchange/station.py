@@ -26,7 +26,7 @@ from filesync.exchange.heartbeats import beat
 from filesync.exchange.holes import Resent, resend
 from filesync.exchange.incoming import import_all
 from filesync.exchange.lock import SiteLock
-from filesync.exchange.opening import open_store, site_contracts
+from filesync.exchange.opening import create_store, open_store, site_contracts
 from filesync.exchange.parallel import import_wide
 from filesync.exchange.reports import (
     CarryReport,
@@ -46,7 +46,6 @@ from filesync.exchange.versions import grow
 from filesync.protocol.identity import Feed, Format, Role, check_id, new_epoch
 from filesync.protocol.signing import SigningKey
 from filesync.sources import Kind
-from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
@@ -79,8 +78,11 @@ class Station:
         self.dropped = Dropped(context.folders.root / "run" / "seen.json")
 
     @classmethod
-    def init(cls, root: Path, *, site: str, role: Role) -> None:
-        """Make a site: folders, key, commented `filesync.toml`, embedded store. Safe to repeat after a crash; never over another site."""
+    def init(cls, root: Path, *, site: str, role: Role, store: str | None = None) -> None:
+        """Make a site: folders, key, commented `filesync.toml`, store. Safe to repeat after a crash; never over another site.
+
+        The store is embedded, or on the server at the address `store`.
+        """
         check_id(site)
         if (root / config.FILE_NAME).exists():
             raise ConfigError("exists", f"{root} is a site already: {root / config.FILE_NAME} exists")
@@ -94,14 +96,15 @@ class Station:
             config.write_private(config.key_path(root), key.to_openssh())
             public = config.key_path(root).with_suffix(".pub")
             public.write_text(key.public.to_openssh(site) + "\n", encoding="utf-8")
-        if not (root / "filesync.db").exists():
-            SqliteStore.create(
-                root / "filesync.db", Site(site, role, new_epoch(secrets.token_bytes(8)))
-            ).close()
+        made = Site(site, role, new_epoch(secrets.token_bytes(8)))
+        if store is not None:
+            create_store(store, made)
+        elif not (root / "filesync.db").exists():
+            create_store(root / "filesync.db", made)
         if role is Role.MATRIZ:
             (root / config.ROSTER_NAME).write_text(config.ROSTER_TEMPLATE, encoding="utf-8")
         # Last: at this instant the folder is a site.
-        (root / config.FILE_NAME).write_text(config.render_new(site, role), encoding="utf-8")
+        (root / config.FILE_NAME).write_text(config.render_new(site, role, store), encoding="utf-8")
 
     @classmethod
     def open(

@@ -15,7 +15,7 @@ from filesync.day.routine import decide
 from filesync.day.sending import send_remote
 from filesync.day.values import Closed, Open
 from filesync.demo.sales import cancelled
-from filesync.errors import ConfigError, RejectedError
+from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
 from filesync.stores.sqlite import SqliteStore

@@ -15,7 +15,7 @@ from filesync.day.filing import Asked, FilingState
 from filesync.day.routine import run_due
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
-from filesync.demo.sales import sales_of_day
+from filesync.demo.sales import cancelled, sales_of_day
 from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import shipped_layouts
 
@@ -151,3 +151,40 @@ def bill(shop: Shop, dataset: str, mistakes: int) -> Asked:
     path = shop.network.root / f"{dataset}-{mistakes}.csv"
     path.write_bytes(billing_file(layout, DAY, made.rows(dataset)))
     return Asked(dataset, path, DAY, by="Márcia")
+
+
+# ------------------------------------------------------------------------------------------------ a file for every change
+
+
+def test_a_till_that_leaves_a_file_for_every_change(shop: Shop) -> None:
+    """The program leaves each change in a new file and takes none away. Every export sealed the sale as it was, and then as it is, and opened the day again."""
+    day = sales_of_day("caixa-01", Role.CAIXA, DAY, count=6)
+    standing = next(sale for sale in day if sale["situacao"] == "concluida")
+    shop.send("caixa-01", day, "day")
+    shop.send("caixa-01", [cancelled(standing)], "cancelled")
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.close("caixa-01")
+    shop.turn()
+    assert shop.decide(BDF) is None
+    for again in (shop["caixa-01"].export("vendas"), shop["caixa-01"].export("vendas", business_date=DAY)):
+        assert (again.sealed, again.unchanged) == ([], 7)
+    assert shop.close("caixa-01").outcome is CloseOutcome.UNCHANGED
+    # Somebody saves the first file again, as it was: its time is new, its content is not the till's last word.
+    first, *_ = sorted((shop.network.root / "caixa-01" / "drop" / "vendas").iterdir())
+    first.write_text(first.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    shop.turn()
+    assert shop.decide(BDF) is None
+
+
+def test_a_mistake_that_a_later_file_corrects(shop: Shop) -> None:
+    """The wrong sale stays where it is, in its old file; the corrected one comes in a new file. The day could only be closed with a remark."""
+    day = sales_of_day("caixa-01", Role.CAIXA, DAY, count=6)
+    wrong = {**day[2], "total_centavos": day[2]["total_centavos"] + 1}
+    shop.send("caixa-01", [*day[:2], wrong, *day[3:]], "day")
+    with pytest.raises(CloseRefusedError) as refused:
+        shop.close("caixa-01")
+    assert refused.value.code == "day-refused-rows"
+    shop.send("caixa-01", [day[2]], "corrected")
+    assert shop.close("caixa-01").document["quantidade_vendas"] == 6
+    assert shop["caixa-01"].status().quarantine == ()

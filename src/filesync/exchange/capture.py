@@ -20,6 +20,7 @@ from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange import discreet, quarantine, versions
 from filesync.exchange.cutting import PROBLEMS_MAX, BadRowsError, Order
 from filesync.exchange.dropped import patience, stamp
+from filesync.exchange.lastword import LastWord
 from filesync.exchange.outgoing import seal
 from filesync.exchange.reports import Held, SealReport
 from filesync.protocol.identity import Format
@@ -120,9 +121,11 @@ def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
         )
     report = SealReport(wanted.dataset)
     only = beginners if len(files) == 1 else ()
-    for path in files:
+    said = LastWord(ctx, source, order.contract, files)
+    for place, path in enumerate(files):
         try:
-            _add(report, _export_file(ctx, order, wanted, source, path, dropped, only))
+            one = replace(order, later=said.after(place)) if place + 1 < len(files) else order
+            _add(report, _export_file(ctx, one, wanted, source, path, dropped, only))
         except (RejectedError, TransportError) as err:
             if len(files) == 1 and not wanted.only_new_files:
                 raise

@@ -1,7 +1,7 @@
 """What of a capture must be sealed, and how it is cut into batches. Reads the ledger's memory; writes nothing.
 
 - Every document is checked here: the contract, its origem, its key named once. Those that fail are counted and named, not sealed.
-- What was sealed before with the same content falls out.
+- What was sealed before with the same content falls out. Of a document that stands in several files the last one says how it is (`Order.later`).
 - What an older version cannot say whole, where recipients know no newer one, falls out too, and waits (versions.py).
 - A batch holds one business date, and rows owed from at most one rejected batch (its `replaces`), up to the configured size.
 """
@@ -24,7 +24,7 @@ from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
     from filesync.contracts import Contract
@@ -46,7 +46,8 @@ class BadRowsError(RejectedError):
 class Order:
     """What to seal and for whom. `full` ignores what was sealed before (and makes a snapshot where the contract has an active column).
 
-    `under`: an older version that is sealed instead of `contract`, which not all recipients know.
+    `under`: an older version that is sealed instead of `contract`, which not all recipients know. `later`: which of these
+    key digests stand in files after this one; what is said of such documents here is out of date.
     """
 
     contract: Contract
@@ -57,6 +58,7 @@ class Order:
     full: bool = False
     again: bool = False
     under: Contract | None = None
+    later: Callable[[pa.Array], pa.BooleanArray] | None = None
 
     @property
     def sealed_as(self) -> Contract:
@@ -110,6 +112,9 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
                 fresh = fresh.take(order_of_rows)
                 table, memory = table.take(fresh.column("row")), memory.take(fresh.column("row"))
             owed = fresh.column("owed_batch").combine_chunks()
+        if (stands := _not_said_later(ctx, order, memory)) is not None:
+            report.unchanged += table.num_rows - int(pc.sum(stands).as_py() or 0)
+            table, memory, owed = table.filter(stands), memory.filter(stands), owed.filter(stands)
         if order.under is not None:
             whole = table.num_rows
             table, fits = expressible(contract, order.under, table)
@@ -120,6 +125,21 @@ def pieces(ctx: Context, order: Order, chunks: Iterable[pa.Table], report: SealR
                 report.held += held
                 memory, owed = memory.filter(pa.array(fits)), owed.filter(pa.array(fits))
         yield from _cut(ctx, order, table, memory.select(["key_digest", "content_digest"]), owed)
+
+
+def _not_said_later(ctx: Context, order: Order, memory: pa.Table) -> pa.BooleanArray | None:
+    """Without documents that were sealed before and stand in a later file too: sealed once more, what they were would come after what they are."""
+    if order.later is None or not memory.num_rows:
+        return None
+    known = np.ones(memory.num_rows, np.bool_)
+    if not order.again:
+        known = ctx.store.days.sealed_in(order.contract.dataset, order.audience, memory) > 0
+    if not known.any():
+        return None
+    asked = pa.array(np.flatnonzero(known))
+    said = np.zeros(memory.num_rows, np.bool_)
+    said[known] = np.asarray(order.later(memory.column("key_digest").combine_chunks().take(asked)))
+    return pa.array(~said)
 
 
 def _valid(ctx: Context, order: Order, table: pa.Table, digests: RowDigests, report: SealReport) -> pa.Table:
@@ -148,14 +168,20 @@ def _valid(ctx: Context, order: Order, table: pa.Table, digests: RowDigests, rep
             bad = mask if bad is None else pc.or_(bad, mask)
     if bad is None:
         return table
-    count = int(pc.sum(bad).as_py() or 0)
+    good = pc.invert(bad)
+    if order.later is not None:  # a mistake that a later file corrects, or repeats, is told there
+        said = order.later(digests.keys)
+        bad = pc.and_(bad, pc.invert(said))
+        problems = [problem for problem in problems if problem.row is None or not said[problem.row].as_py()]
+    if not (count := int(pc.sum(bad).as_py() or 0)):
+        return table.filter(good)
     report.refused += count
     room = PROBLEMS_MAX - len(report.problems)
     report.problems.extend(named(contract, table, problems[:room], range(first, first + table.num_rows)))
     if contract.on_bad_rows is OnBadRows.REJECT:
         message = f"{contract.name}: {count} of {table.num_rows} documents break the contract, so nothing was sealed"
         raise BadRowsError(message, report.problems)
-    return table.filter(pc.invert(bad))
+    return table.filter(good)
 
 
 def _may_repeat(digests: RowDigests) -> bool:

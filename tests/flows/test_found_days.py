@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from network import DAY, Network, rows
 from shopdays import Shop, open_shop
+from test_late_and_wrong import replace_till
 
 from filesync.day import filing
 from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
@@ -15,6 +16,7 @@ from filesync.day.filing import Asked, FilingState
 from filesync.day.routine import run_due
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
+from filesync.day.values import ReasonCode
 from filesync.demo.sales import cancelled, sales_of_day
 from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import shipped_layouts
@@ -188,3 +190,30 @@ def test_a_mistake_that_a_later_file_corrects(shop: Shop) -> None:
     shop.send("caixa-01", [day[2]], "corrected")
     assert shop.close("caixa-01").document["quantidade_vendas"] == 6
     assert shop["caixa-01"].status().quarantine == ()
+
+
+# ------------------------------------------------------------------------------------------------ a till that is replaced
+
+
+def test_a_till_replaced_after_its_day_was_closed(shop: Shop) -> None:
+    """Monday is closed when the computer dies; the new one sells on, and has no count that could stand. What the matriz advises works there as it is said."""
+    sales = sales_of_day("caixa-01", Role.CAIXA, DAY, count=12)
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.send("caixa-01", sales[:8], "day")
+    shop.close("caixa-01", contado_centavos=10_000)
+    shop.turn()
+    replace_till(shop)
+    shop.send("caixa-01", sales[8:], "evening")
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    late = reason(shop, "caixa-01")
+    assert (late.code, late.command) == (ReasonCode.LATE, f"filesync close --date {DAY} --contado VALOR")
+    shop.close("caixa-01")
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    # The close of the first computer stands in its place; the second one's, said again, is a later version.
+    assert shop.codes(BDF) == {("caixa-01", "late"), ("caixa-01", "refused")}
+    assert shop.close("caixa-01").versao == 1
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    assert shop.decide(BDF) is None
+    held = [sale["numero"] for sale in rows(shop["matriz"]) if sale["origem"] == "caixa-01"]
+    assert sorted(held) == sorted(sale["numero"] for sale in sales)

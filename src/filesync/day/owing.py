@@ -157,12 +157,15 @@ def late(site: SiteDay, batches: Sequence[DayBatch]) -> Iterator[Reason]:
         groups.setdefault((batch.feed.dataset, batch.feed.audience, batch.epoch), []).append(batch)
     for key, group in groups.items():
         seqs = as_ranges(batch.seq for batch in group)
-        command = closing_command(site, again=True)
+        # A new installation has no count that could stand: it has never closed this day.
+        again = any(batch.epoch == key[2] for batch in site.batches if batch.feed.dataset == CLOSING)
+        command = closing_command(site, again=again)
+        stands = ", the count stands" if again else ", where it was never closed by this installation"
         documents = sum(batch.documents for batch in group)
         yield Reason(
             ReasonCode.LATE, site.site,
             f"{site.site}: {_feed(site, key)}, number {spans(seqs)} ({documents} documents), came for a day that was closed without it",
-            f"close the day again at {site.site}, the count stands: {command}", site.site, command, str(_feed(site, key)), key[2], seqs,
+            f"close the day again at {site.site}{stands}: {command}", site.site, command, str(_feed(site, key)), key[2], seqs,
             Known.LATE, group[0].applied_at, site.last_contact, {"documents": documents},
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from bench.figures import QUICK, Part, Sizes
 GROUPS = {
     "validating": ("P1",),
     "importing": ("P2",),
+    "on_server": ("P3",),
     "repeating": ("P4",),
     "sealing": ("P5",),
     "large": ("P6", "P12"),
@@ -32,7 +33,7 @@ GROUPS = {
     "waiting": ("P11",),
     "reconciling": ("P13",),
 }
-_WITH_PEERS = {"importing", "road_large", "road_small"}
+_WITH_PEERS = {"importing", "on_server", "road_large", "road_small"}
 
 
 def main() -> int:

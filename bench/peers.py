@@ -77,14 +77,15 @@ def shell_version() -> str:
     return done.stdout.split()[0]
 
 
-def load(peer: str, rows: Path, folder: Path) -> float:
-    """Seconds that a peer needs to load the rows of a Parquet file into a fresh SQLite database, its own start not counted."""
+def load(peer: str, rows: Path, folder: Path, address: str = "") -> float:
+    """Seconds that a peer needs to load the rows of a Parquet file into a fresh SQLite database (or the one at `address`), its own start not counted."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     } | {
         "DLT_DATA_DIR": str(folder / "dlt"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "RUNTIME__LOG_LEVEL": "CRITICAL",
+        "BENCH_ADDRESS": address,
     }
     done = subprocess.run(
         [str(python()), "-W", "ignore", str(HERE / "peer_loads.py"), peer, str(rows), str(folder)],

@@ -47,8 +47,13 @@ def fresh_matriz(root: Path, till: Path) -> Path:
     """Another matriz for the same till: nothing applied yet."""
     matriz = root / MATRIZ
     Station.init(matriz, site=MATRIZ, role=Role.MATRIZ)
-    _join(matriz, TILL, Peer(role=Role.CAIXA, may_send=frozenset({"cupons", "vendas"})), till)
+    join_matriz(matriz, till)
     return matriz
+
+
+def join_matriz(matriz: Path, till: Path) -> None:
+    """Make the till known at a matriz that was made elsewhere."""
+    _join(matriz, TILL, Peer(role=Role.CAIXA, may_send=frozenset({"cupons", "vendas"})), till)
 
 
 def _join(site: Path, name: str, peer: Peer, other: Path) -> None:

@@ -14,9 +14,9 @@ from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs 
 from filesync.day.closing import CloseOutcome, CloseRefusedError
 from filesync.day.filing import Asked, FilingState
 from filesync.day.routine import run_due
+from filesync.day.values import ReasonCode
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
-from filesync.day.values import ReasonCode
 from filesync.demo.sales import cancelled, sales_of_day
 from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import shipped_layouts

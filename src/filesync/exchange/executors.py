@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 #: How long a scheduler is waited for.
 CONNECT_S: Final = 10.0
+#: These say lost connections with tracebacks. What matters of them is said by whoever asked for the cluster.
+_NOISY: Final = (
+    "distributed",
+    "distributed.client",
+    "distributed.core",
+    "distributed.comm",
+    "tornado.application",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +113,7 @@ def _cluster(choice: ExecutorChoice) -> Iterator[Workers]:
             "executor-missing", f"{choice}: expected the library `distributed`, it is not installed: {err}"
         ) from None
     library: Any = distributed  # half of its functions have no types
-    # Its own words about lost connections, with tracebacks: what matters of them is said by whoever called.
-    for name in (
-        "distributed",
-        "distributed.client",
-        "distributed.core",
-        "distributed.comm",
-        "tornado.application",
-    ):
+    for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     security = None
     if choice.tls is not None:
@@ -124,14 +125,12 @@ def _cluster(choice: ExecutorChoice) -> Iterator[Workers]:
         client: Any = library.Client(
             choice.address, security=security, timeout=CONNECT_S, set_as_default=False, name="filesync"
         )
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as err:  # TimeoutError and ssl.SSLError are OSErrors
+    # TimeoutError and ssl.SSLError are OSErrors.
+    except (OSError, ValueError, TypeError, RuntimeError) as err:
         raise TransportError("executor-unreachable", f"{choice}: {err}") from err
     try:
+        with suppress(OSError):  # TimeoutError: one that died is started again, where somebody sees to that
+            client.wait_for_workers(1, timeout=CONNECT_S)
         count = _threads(client)
         if not count:
             raise TransportError(
@@ -149,6 +148,6 @@ def _threads(client: Any) -> int:
     """How many tasks the cluster can do at a time; none where it does not answer."""
     try:
         counts: dict[str, int] = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_S)
-    except Exception:
+    except Exception:  # whatever a lost connection raises here: nobody answers
         return 0
     return sum(counts.values())

@@ -71,8 +71,7 @@ def import_wide(ctx: Context, report: ImportReport, peers: Sequence[str]) -> Non
     try:
         take_in(ctx, report, [peer for peer in peers if peer not in shared or peer in redone], seen)
     finally:
-        if redone:
-            _tell(ctx, report, mark, redone)
+        _tell(ctx, report, mark, shared)
     conclude(ctx, seen)
 
 
@@ -116,6 +115,7 @@ def _by_workers(
             if not brought[origins].failed:
                 seen.add(brought[origins].seen)
         report.redone += sorted(lost, key=lambda part: part.items)
+        report.unready[:] = dict.fromkeys(report.unready)  # what is the whole site's, every worker meets
     return {origin for part in lost for origin in part.items}
 
 
@@ -137,13 +137,19 @@ def _load(ctx: Context, peer: str) -> Load:
     return Load(peer, batches, size)
 
 
-def _tell(ctx: Context, report: ImportReport, mark: int, redone: Collection[str]) -> None:
+def _tell(ctx: Context, report: ImportReport, mark: int, origins: Collection[str]) -> None:
     """What workers applied and did not live to tell. Files of theirs that were still here were known again, as decided before."""
     told = {batch.name for batch in report.applied}
-    for name, verdict, documents, receipt in ctx.store.decided_after(mark):
-        if name in told or BatchName.parse(name).id.feed.origin not in redone:
-            continue
-        problems = Receipt.from_signed(json.loads(receipt)).problems
-        report.applied.append(AppliedBatch(name, verdict, documents, problems))
-        if name in report.replayed:
-            report.replayed.remove(name)
+    untold = [found for found in ctx.store.decided_after(mark) if found[0] not in told]
+    for name, verdict, documents in untold:
+        stored = ctx.store.receipt_of(name)
+        if (
+            BatchName.parse(name).id.feed.origin in origins
+            and stored is not None
+            and stored.receipt is not None
+        ):
+            problems = Receipt.from_signed(json.loads(stored.receipt)).problems
+            report.applied.append(AppliedBatch(name, verdict, documents, problems))
+    if untold:
+        names = {name for name, _, _ in untold}
+        report.replayed[:] = [name for name in report.replayed if name not in names]

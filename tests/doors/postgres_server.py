@@ -13,6 +13,7 @@ It does not look at a PostgreSQL that the machine may be running, and none sees 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,7 +33,7 @@ from urllib.parse import quote
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ADMIN = "filesync"
 PATIENCE_S = 60
@@ -45,12 +46,15 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 shared_buffers = 16MB
-max_connections = 20
+max_connections = 60
 jit = off
 log_statement = all
 log_line_prefix = '%d %a %p: '
 logging_collector = off
 """
+
+
+_numbers = itertools.count(1)
 
 
 class Missing(Exception):  # noqa: N818 - not an error where PostgreSQL may be absent
@@ -62,8 +66,9 @@ class Server:
     """A running cluster. `log` is what the server wrote, every statement among it."""
 
     port: int
-    password: str
+    password: str = field(repr=False)
     log: Path
+    models: dict[str, str] = field(default_factory=dict, repr=False)
 
     def address(
         self, database: str, *, user: str = ADMIN, password: str | None = None, options: str = ""
@@ -87,6 +92,21 @@ class Server:
     def create(self, database: str, how: str = "") -> None:
         """A new database; `how` as CREATE DATABASE takes it."""
         self.execute("postgres", f"create database {database} {how}")
+
+    def new(self, how: str = "") -> str:
+        """A new database under a name that no other test has; `how` as CREATE DATABASE takes it. Its statements are not logged."""
+        name = f"test_{next(_numbers)}"
+        self.execute(
+            "postgres", f"create database {name} {how}", f"alter database {name} set log_statement = 'none'"
+        )
+        return name
+
+    def copy_of(self, model: str, make: Callable[[str], None]) -> str:
+        """A new database that is like the model of this name; `make` makes that, in a database of this address, when it is asked for first."""
+        if model not in self.models:
+            self.models[model] = self.new()
+            make(self.address(self.models[model]))
+        return self.new(f"template {self.models[model]}")
 
     def drop(self, database: str) -> None:
         """Gone, whoever is still connected."""

@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import adbc_driver_sqlite.dbapi as adbc_sqlite
 import pytest
+from network import ENGINES
 from store_samples import MATRIZ
 
 from filesync.stores.postgres import PostgresStore
@@ -22,14 +22,13 @@ from filesync.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from postgres_server import Server
 
     from filesync.stores.store import Store
     from filesync.stores.values import Site
 
-ENGINES = ("sqlite", "postgresql")
-_MODEL = "store_model"
 #: Empties a store of MATRIZ: everything but what it is.
 _EMPTY = """
 DO $$
@@ -46,97 +45,128 @@ END $$
 """
 
 
-@dataclass
-class Home:
+class Home(Protocol):
     """A place for a store of one engine."""
 
-    where: Path | str
-    server: Server | None = None
-    database: str = ""
-    _kept: Store | None = field(default=None, repr=False)
-    _made: bool = False
+    engine: str
 
     @property
-    def engine(self) -> str:
-        return "sqlite" if self.server is None else "postgresql"
+    def where(self) -> Path | str:
+        """The file, or the address."""
+
+    def make(self) -> Path | str:
+        """An empty place, and where it is."""
 
     def create(self, site: Site = MATRIZ) -> Store:
         """Make the store."""
-        if isinstance(self.where, Path):
-            return SqliteStore.create(self.where, site)
-        assert self.server is not None
-        if not self._made and site == MATRIZ:  # the same, made before
-            self.make(f"template {_MODEL}")
-            return self.open()
-        if not self._made:
-            self.make()
-        return PostgresStore.create(self.where, site)
-
-    def make(self, how: str = "") -> None:
-        """The database that the store is made in; a file needs none."""
-        if self.server is not None:
-            self.server.create(self.database, how)
-            self._made = True
 
     def open(self) -> Store:
         """Open the store, with a connection of its own."""
-        return (
-            SqliteStore.open(self.where) if isinstance(self.where, Path) else PostgresStore.open(self.where)
-        )
 
-    @contextmanager
-    def again(self) -> Iterator[Store]:
+    def again(self) -> AbstractContextManager[Store]:
         """An empty store, each time."""
-        if isinstance(self.where, Path):
-            with SqliteStore.create(Path(":memory:"), MATRIZ) as store:
-                yield store
-            return
-        if self._kept is None:
-            self._kept = self.open() if self._made else self.create()
-        self._kept._db.run(_EMPTY)
-        yield self._kept
 
     def bare(self) -> Any:
         """A connection beside the store's, for what a test does behind its back."""
-        if isinstance(self.where, Path):
-            import adbc_driver_sqlite.dbapi as adbc_sqlite
 
-            return adbc_sqlite.connect(str(self.where), autocommit=True)
-        import adbc_driver_postgresql.dbapi as adbc_postgresql
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query that is asked from outside."""
+
+    def leave(self) -> None:
+        """Clean up."""
+
+
+class File:
+    """A file."""
+
+    engine = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def where(self) -> Path:
+        return self.path
+
+    def make(self) -> Path:
+        return self.path
+
+    def create(self, site: Site = MATRIZ) -> Store:
+        return SqliteStore.create(self.path, site)
+
+    def open(self) -> Store:
+        return SqliteStore.open(self.path)
+
+    @contextmanager
+    def again(self) -> Iterator[Store]:
+        with SqliteStore.create(Path(":memory:"), MATRIZ) as store:
+            yield store
+
+    def bare(self) -> Any:
+        return adbc_sqlite.connect(str(self.path), autocommit=True)
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        return _ask(self, statement)
+
+    def leave(self) -> None:
+        pass
+
+
+class Base:
+    """A database on a server."""
+
+    engine = "postgresql"
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.database = ""
+        self._again: Store | None = None
+
+    @property
+    def where(self) -> str:
+        return self.server.address(self.database)
+
+    def make(self) -> str:
+        self.database = self.database or self.server.new()
+        return self.where
+
+    def create(self, site: Site = MATRIZ) -> Store:
+        if not self.database and site == MATRIZ:
+            self.database = self.server.copy_of(
+                "store", lambda address: PostgresStore.create(address, MATRIZ).close()
+            )
+            return self.open()
+        return PostgresStore.create(self.make(), site)
+
+    def open(self) -> Store:
+        return PostgresStore.open(self.where)
+
+    @contextmanager
+    def again(self) -> Iterator[Store]:
+        if self._again is None:
+            self._again = self.open() if self.database else self.create()
+        self._again._db.run(_EMPTY)
+        yield self._again
+
+    def bare(self) -> Any:
+        import adbc_driver_postgresql.dbapi as adbc_postgresql  # optional for users, so never imported with the module
 
         return adbc_postgresql.connect(self.where, autocommit=True)
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a query that is asked from outside."""
-        with self.bare() as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return [tuple(row) for row in cursor.fetchall()]
+        return _ask(self, statement)
 
     def leave(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-        if self.server is not None and self._made:
+        if self._again is not None:
+            self._again.close()
+        if self.database:
             self.server.drop(self.database)
 
 
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres_stores(postgresql: Server) -> Server:
-    """The server, with the model of an empty store."""
-    postgresql.create(_MODEL)
-    PostgresStore.create(postgresql.address(_MODEL), MATRIZ).close()
-    return postgresql
-
-
-def home_of(engine: str, folder: Path, server: Server | None) -> Home:
-    """A place of this engine."""
-    if engine == "sqlite":
-        return Home(folder / "filesync.db")
-    assert server is not None
-    database = f"store_{next(_numbers)}"
-    return Home(server.address(database), server, database)
+def _ask(home: Home, statement: str) -> list[tuple[Any, ...]]:
+    with home.bare() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [tuple(row) for row in cursor.fetchall()]
 
 
 @pytest.fixture(params=ENGINES)
@@ -162,7 +192,8 @@ def long_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def _home(request: pytest.FixtureRequest, folder: Path, engine: str) -> Iterator[Home]:
-    server = request.getfixturevalue("postgres_stores") if engine == "postgresql" else None
-    made = home_of(engine, folder, server)
+    made: Home = (
+        File(folder / "filesync.db") if engine == "sqlite" else Base(request.getfixturevalue("postgresql"))
+    )
     yield made
     made.leave()

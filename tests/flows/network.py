@@ -1,7 +1,13 @@
-"""Whole exchanges with stations in one process: a small network of sites in a temporary folder, and a clock that moves when told."""
+"""Whole exchanges with stations in one process: a small network of sites in a temporary folder, and a clock that moves when told.
+
+Stores are embedded, or all on a server: a module whose stories are told on both says so by a fixture of its own,
+`engine` with ENGINES as its params (test_spine.py).
+"""
 
 from __future__ import annotations
 
+import re
+import secrets
 import shutil
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -12,18 +18,23 @@ import pytest
 from filesync import config
 from filesync.contracts import Registry
 from filesync.demo.sales import sales_of_day
+from filesync.exchange.opening import create_store
 from filesync.exchange.station import Station
-from filesync.protocol.identity import Role, parse_heartbeat_name
+from filesync.protocol.identity import Role, new_epoch, parse_heartbeat_name
+from filesync.stores.values import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
+    from postgres_server import Server
 
     from filesync.exchange.reports import TurnReport
 
 DAY = date(2026, 3, 2)
+ENGINES = ("sqlite", "postgresql")
+_named_store = re.compile(r'(?m)^store = "([^"]*)"')
 
 
 @dataclass
@@ -47,10 +58,21 @@ class Network:
     contracts: Registry | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     stations: dict[str, Station] = field(default_factory=dict)
+    server: Server | None = None
 
     def site(self, name: str, role: Role) -> Path:
-        Station.init(self.root / name, site=name, role=role)
+        store = None if self.server is None else self._prepared(self.server, name, role)
+        Station.init(self.root / name, site=name, role=role, store=store)
         return self.root / name
+
+    @staticmethod
+    def _prepared(server: Server, name: str, role: Role) -> str:
+        """A database with the store that `init` would make, as after a making that was cut short; the first one is made."""
+
+        def make(address: str) -> None:
+            create_store(address, Site(name, role, new_epoch(secrets.token_bytes(8))))
+
+        return server.address(server.copy_of(f"{name} {role.value}", make))
 
     def peer(
         self,
@@ -116,7 +138,59 @@ class Network:
     def copy_of(self, target: Path) -> Network:
         """The same sites on another disk: as after a power cut, nothing is open."""
         shutil.copytree(self.root, target)
-        return Network(target, self.contracts, FakeClock(self.clock.now))
+        made = Network(target, self.contracts, FakeClock(self.clock.now), server=self.server)
+        for folder in target.iterdir():
+            if (folder / config.FILE_NAME).is_file() and self.server is not None:
+                made._move(folder.name, self.server.new(f"template {self.database(folder.name)}"))
+        return made
+
+    # ------------------------------------------------------------------------------------------------ stores behind the sites' backs
+
+    def database(self, site: str) -> str:
+        """The name of the database on the server that has the site's store."""
+        found = _named_store.search((self.root / site / config.FILE_NAME).read_text(encoding="utf-8"))
+        assert found is not None
+        return found[1].rpartition("/")[2]
+
+    def _move(self, site: str, database: str) -> None:
+        assert self.server is not None
+        path = self.root / site / config.FILE_NAME
+        line = f'store = "{self.server.address(database)}"'
+        path.write_text(_named_store.sub(line, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def back_up(self, site: str) -> str:
+        """A copy of the site's store, which nobody has open; its name."""
+        if self.server is not None:
+            return self.server.new(f"template {self.database(site)}")
+        backup = self.root / f"backup-{len(list(self.root.glob('backup-*')))}.db"
+        shutil.copy(self.root / site / "filesync.db", backup)
+        return backup.name
+
+    def restore(self, site: str, backup: str) -> None:
+        """The copy in place of the site's store, which nobody has open."""
+        self._remove(site)
+        if self.server is not None:
+            self._move(site, self.server.new(f"template {backup}"))
+        else:
+            shutil.copy(self.root / backup, self.root / site / "filesync.db")
+
+    def begin_anew(self, site: str, made: Site) -> None:
+        """A store of a new installation in place of the site's, which nobody has open."""
+        self._remove(site)
+        if self.server is not None:
+            self._move(site, self.server.new())
+        create_store(config.load(self.root / site).database, made)
+
+    def _remove(self, site: str) -> None:
+        for path in (self.root / site).glob("filesync.db*"):
+            path.unlink()
+
+    def leave(self) -> None:
+        """Close everything; databases of sites that are still there go."""
+        self.close()
+        if self.server is not None:
+            for path in self.root.glob(f"*/{config.FILE_NAME}"):
+                self.server.drop(self.database(path.parent.name))
 
 
 def cargo_in(folder: Path) -> list[Path]:
@@ -127,11 +201,19 @@ def cargo_in(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
+def engine() -> str:
+    """Where stores are."""
+    return ENGINES[0]
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> Iterator[Network]:
     """An empty network."""
-    made = Network(tmp_path / "net")
+    made = Network(
+        tmp_path / "net", server=request.getfixturevalue("postgresql") if engine == "postgresql" else None
+    )
     yield made
-    made.close()
+    made.leave()
 
 
 @pytest.fixture

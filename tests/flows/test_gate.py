@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from network import DAY, Network, sales, table
+from network import DAY, ENGINES, Network, sales, table
 from shopdays import Shop, open_shop
 
 from filesync import config
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.exchange.station import Station
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every story is told on both databases."""
+    return str(request.param)
+
 
 BDF, RECEBER = "importar_bdf", "receber_vendas_remotas"
 SITES = ("caixa-01", "posto-centro")

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from network import DAY, Network, rows, sales, table
+from network import DAY, ENGINES, Network, rows, sales, table
 
 from filesync.errors import ConfigError
 from filesync.protocol.envelope import canonical, decode, encode, sha256_hex
@@ -15,7 +15,6 @@ from filesync.protocol.identity import BatchName, Role
 from filesync.protocol.manifest import Manifest
 from filesync.protocol.signing import SigningKey
 from filesync.protocol.void import Void
-from filesync.stores.sqlite import SqliteStore
 from filesync.stores.values import OutgoingBatch, Site
 from filesync.writers import durable
 
@@ -25,6 +24,13 @@ if TYPE_CHECKING:
 
     from filesync.exchange.reports import TurnReport
     from filesync.stores.hole_values import HoleRecord, VoidRecord
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every story is told on both databases."""
+    return str(request.param)
+
 
 FEED = "vendas.caixa-01.matriz"
 
@@ -126,7 +132,7 @@ def test_a_matriz_that_lost_what_it_had_a_receipt_for_asks_and_gets_it(pair: Net
     sell(pair, 1, of=3)
     pair.until_quiet("caixa-01", "matriz")
     pair.close()
-    shutil.copy(pair.root / "matriz" / "filesync.db", tmp_path / "backup.db")
+    backup = pair.back_up("matriz")
     till = pair["caixa-01"]
     names = [
         till.seal("vendas", table(sold[3:6])).sealed[0].name,
@@ -135,9 +141,7 @@ def test_a_matriz_that_lost_what_it_had_a_receipt_for_asks_and_gets_it(pair: Net
     pair.until_quiet("caixa-01", "matriz")
     assert len(rows(pair["matriz"])) == 9
     pair.close()
-    for path in (pair.root / "matriz").glob("filesync.db*"):
-        path.unlink()
-    shutil.copy(tmp_path / "backup.db", pair.root / "matriz" / "filesync.db")
+    pair.restore("matriz", backup)
 
     pair.clock.advance(minutes=16)  # the till says how far it is, as it does every quarter of an hour
     pair.turn("caixa-01", "matriz")
@@ -157,9 +161,7 @@ def test_a_matriz_without_any_memory_asks_from_the_beginning(pair: Network) -> N
     names = sell(pair, 3)
     pair.until_quiet("caixa-01", "matriz")
     pair.close()
-    for path in (pair.root / "matriz").glob("filesync.db*"):
-        path.unlink()
-    SqliteStore.create(pair.root / "matriz" / "filesync.db", Site("matriz", Role.MATRIZ, "newnewne")).close()
+    pair.begin_anew("matriz", Site("matriz", Role.MATRIZ, "newnewne"))
     pair.clock.advance(minutes=16)
     pair.turn("caixa-01", "matriz")
     assert holes(pair) == [(1, 3)]

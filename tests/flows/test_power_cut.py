@@ -16,7 +16,7 @@ from network import Network, rows, sales, table
 from filesync.errors import ConfigError
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
-from filesync.stores.sqlite import SqliteStore
+from filesync.stores.store import Store
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def power(monkeypatch: pytest.MonkeyPatch) -> Power:
     supply = Power()
     for name in ("fsync_file", "fsync_folder", "replace"):
         monkeypatch.setattr(durable, name, supply.step(getattr(durable, name)))
-    monkeypatch.setattr(SqliteStore, "_commit", supply.step(SqliteStore._commit))
+    monkeypatch.setattr(Store, "_commit", supply.step(Store._commit))
     return supply
 
 
@@ -172,14 +172,12 @@ def _matriz_is_restored(network: Network) -> None:
     network["caixa-01"].seal("vendas", table(day[:2]))
     network.until_quiet("caixa-01", "matriz")
     network.close()
-    shutil.copy(network.root / "matriz" / "filesync.db", network.root / "backup.db")
+    backup = network.back_up("matriz")
     for n in (1, 2):
         network["caixa-01"].seal("vendas", table(day[2 * n : 2 * n + 2]))
     network.until_quiet("caixa-01", "matriz")
     network.close()
-    for path in (network.root / "matriz").glob("filesync.db*"):
-        path.unlink()
-    shutil.copy(network.root / "backup.db", network.root / "matriz" / "filesync.db")
+    network.restore("matriz", backup)
     network.clock.advance(minutes=16)
     network.turn("caixa-01", "matriz")
     network.clock.advance(minutes=11)

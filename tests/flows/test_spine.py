@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from network import DAY, Network, cargo_in, rows, sales, table
+from network import DAY, ENGINES, Network, cargo_in, rows, sales, table
 
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.station import Station
@@ -16,6 +16,12 @@ from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every story is told on both databases."""
+    return str(request.param)
 
 
 @pytest.mark.parametrize("form", list(Format))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from network import DAY, Network, rows, sales, table
+from network import DAY, ENGINES, Network, rows, sales, table
 
 from filesync.contracts import Contract, Registry
 from filesync.protocol.envelope import decode, encode
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.exchange.reports import SealedBatch
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every story is told on both databases."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -215,12 +221,14 @@ def test_two_claims_to_one_number_neither_overwrites_the_other(pair: Network) ->
     till.seal("vendas", table(sales(count=4)))
     pair.close()
     shutil.copytree(pair.root / "caixa-01", pair.root / "backup")
+    store = pair.back_up("caixa-01")
     pair["caixa-01"].seal("vendas", table(sales(count=5, day=DAY + timedelta(days=1))))
     pair.turn("caixa-01", "matriz")
     before = rows(pair["matriz"])
     pair.close()
     shutil.rmtree(pair.root / "caixa-01")
     shutil.move(pair.root / "backup", pair.root / "caixa-01")
+    pair.restore("caixa-01", store)
     pair["caixa-01"].seal("vendas", table(sales(count=6, day=DAY + timedelta(days=2))))
     pair.turn("caixa-01")
     report = pair["matriz"].turn().imported

@@ -8,6 +8,7 @@ import typer
 
 from filesync import __version__
 from filesync.cli import (
+    applying,
     batches,
     cadastros,
     carrying,
@@ -153,6 +154,10 @@ _contract.command("list")(contracts.listing)
 _contract.command("show")(contracts.show)
 _contract.command("check")(contracts.check)
 app.add_typer(_contract, name="contract", rich_help_panel=SETTING_UP)
+_apply = typer.Typer(no_args_is_help=True, help="Tables of your own that batches are applied into as well.")
+_apply.command("check")(applying.check)
+_apply.command("show")(applying.show)
+app.add_typer(_apply, name="apply", rich_help_panel=SETTING_UP)
 _layout = typer.Typer(no_args_is_help=True, help="How billing files (BDF, C.A.) are written.")
 _layout.command("list")(layouts.listing)
 _layout.command("show")(layouts.show)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -206,10 +206,11 @@ class Daemon:
     # ---------------------------------------------------------------- the site as it is configured
 
     def _open(self) -> None:
-        stamps = _stamps(self._root)
+        stamps = _stamps(self._root, ())
         station = Station.open(
             self._root, contracts=self._contracts, clock=self._clock, observe=self._observe
         )
+        stamps = _stamps(self._root, _own(station)) | stamps
         station.context = replace(station.context, free_bytes=self._free)
         station.dropped.unsaid = UNSAID
         self._station, self._stamps = station, stamps
@@ -235,7 +236,7 @@ class Daemon:
         self._station.close()
 
     def _take_up_settings(self) -> None:
-        stamps = _stamps(self._root)
+        stamps = _stamps(self._root, _own(self._station))
         if stamps == self._stamps:
             return
         old_station, old_watchers = self._station, self._watchers
@@ -287,11 +288,16 @@ def _any_of_ours(folder: Path) -> bool:
         return False
 
 
-def _stamps(root: Path) -> Stamps:
+def _own(station: Station) -> list[str]:
+    """The files of the user's own statements, which are settings like any other."""
+    return [statements.source for statements in station.context.settings.apply.values()]
+
+
+def _stamps(root: Path, own: Iterable[str]) -> Stamps:
     """The files that decide how the site is opened, as they are now."""
     found: Stamps = {}
     _stamp_below(str(root / "keys"), found)
-    for path in (root / config.FILE_NAME, *(root / "schemas").glob("*.json")):
+    for path in (root / config.FILE_NAME, *(root / "schemas").glob("*.json"), *(root / name for name in own)):
         with suppress(FileNotFoundError):
             if path.is_file():
                 stat = path.stat()

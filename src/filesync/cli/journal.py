@@ -103,6 +103,7 @@ class Journal:
                 self._log.warning(
                     "documents-refused", dataset=done.dataset, documents=done.refused, sources=done.sources
                 )
+        self._begun("own-tables-failed", imported.unready)
         self._begun("waiting", imported.waiting)
         self._begun("source-waits", report.failed_sources)
         if not report.quiet:

@@ -342,6 +342,7 @@ def say_import(report: ImportReport) -> bool:
     )
     _section(_("Known already, answered again"), map(wording.named, report.replayed))
     told = say_voided(report)
+    _held(_("Cannot be applied into your own tables"), report.unready, "bold red")
     _held(_("Waiting"), report.waiting, "bold yellow")
     for batch in report.applied:
         if batch.verdict is not Verdict.APPLIED:
@@ -358,6 +359,7 @@ def say_import(report: ImportReport) -> bool:
         or report.applied
         or report.replayed
         or report.waiting
+        or report.unready
         or report.set_aside
         or report.rejected_by_peer
     )

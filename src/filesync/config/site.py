@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from filesync.config.applying import ApplySection, own_statements
 from filesync.config.importing import ExecutorChoice, ImportSection
 from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
 from filesync.errors import ConfigError
@@ -26,6 +27,8 @@ from filesync.transports.link import SftpLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from filesync.stores.own_statements import OwnStatements
 
 FILE_NAME = "filesync.toml"
 KEY_NAME = "site_ed25519"
@@ -193,6 +196,7 @@ class _File(_Section):
     overrides: OverrideSection = OverrideSection()
     reconciliation: Reconciling = Reconciling()
     importing: ImportSection = Field(default=ImportSection(), alias="import")
+    apply: dict[SiteId, ApplySection] = Field(default_factory=dict)
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
     peers: dict[SiteId, Peer] = Field(default_factory=dict)
     datasets: dict[SiteId, Dataset] = Field(default_factory=dict)
@@ -218,6 +222,8 @@ class Settings:
     reconciliation: Reconciling = field(default_factory=Reconciling)
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
     store: str | None = None
+    #: What is run, besides, for each group of batches of a dataset: the user's own statements.
+    apply: Mapping[str, OwnStatements] = field(default_factory=dict)
 
     @property
     def database(self) -> Path | str:
@@ -298,6 +304,7 @@ def load(root: Path) -> Settings:
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), _pinned_keys(root, file.peers), file.schedule,
         _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), file.store,
+        own_statements(root, file.apply),
     )  # fmt: skip
 
 
@@ -444,6 +451,10 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # ca = "keys/cluster-ca.pem"
 # cert = "keys/cluster.pem"
 # key = "keys/cluster.key"
+
+# A dataset may be applied into tables of your own program as well, where they are in this site's database (docs/tutorial-own-tables.md).
+# [apply.vendas]
+# sql = "apply_vendas.sql"         # in this folder: run with every batch, inside its transaction; `filesync apply check` tries it
 
 # Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
 # [peers.matriz]

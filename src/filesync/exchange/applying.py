@@ -7,6 +7,7 @@
 - A single batch streams: chunk by chunk, checked in one thread while the last chunk is appended in another; memory is bounded.
 - A new batch is appended straight into its tables. Only when a key is there already does the transaction go back to its savepoint and
   take the stage-and-merge way, in which a later version of a row wins and an older one never overwrites.
+- Where the user has statements for a dataset (own_tables.py), they run in the transaction over what was applied, once for a group.
 - A batch that is wrong (rows, totals, keys) is rejected: that is recorded like an application, with a receipt, and uses its number.
   Where the contract says `on_bad_rows: quarantine`, the good documents are applied and the bad ones kept with their errors.
 
@@ -25,7 +26,7 @@ import pyarrow.compute as pc
 
 from filesync.contracts import Contract, Late, OnBadRows, TotalsSum
 from filesync.errors import RejectedError
-from filesync.exchange import discreet, quarantine, versions
+from filesync.exchange import discreet, own_tables, quarantine, versions
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import named
 from filesync.exchange.pipeline import ahead
@@ -34,6 +35,7 @@ from filesync.protocol.envelope import INT_MAX, canonical
 from filesync.protocol.identity import Format, Mode
 from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
+from filesync.stores.own_statements import StatementFailedError
 from filesync.stores.tables import in_runs
 from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
 
@@ -143,13 +145,18 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
             tx.ensure_tables(form)
             ids = [tx.next_batch_id() for _ in group]
             rows = versions.in_form(form, contract, table)
+            own = ctx.settings.apply.get(contract.dataset)
+            if own is not None:
+                tx.stage_own(form, dict(zip(ids, (ready.verified.stem for ready in group), strict=True)))
             tx.append(form, form.flatten(rows), _owners(form, rows, pa.array(ids, pa.int64()).take(owner)))
             results = [
                 (ready, _decide(ctx, ready, batch_id, Verdict.APPLIED, dict(m.rows), dict(m.totals), ()))
                 for ready, batch_id, m in zip(group, ids, manifests, strict=True)
             ]
+            if own is not None:
+                tx.run_own(own)
             tx.record_incoming([record for _, record in results])
-    except KeyExistsError:
+    except (KeyExistsError, StatementFailedError):
         return None
     return [
         AppliedBatch(ready.verified.stem, Verdict.APPLIED, record.documents, ()) for ready, record in results
@@ -167,9 +174,24 @@ def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict
 
 def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
     """One batch, however large, however wrong."""
+    try:
+        return _apply_alone(ctx, ready)
+    except StatementFailedError as err:
+        stem = ready.verified.stem
+        problem = own_tables.blame(ctx, ready.contract, stem, err)
+        quarantine.resolve_note(ctx, ready.verified.peer, stem)  # rows of it that were set aside: now all of it is
+        with ctx.store.transaction() as tx:
+            record = _decide(ctx, ready, tx.next_batch_id(), Verdict.REJECTED, {}, {}, (problem,))
+            tx.record_incoming([record])
+        return AppliedBatch(stem, Verdict.REJECTED, 0, (problem,))
+
+
+def _apply_alone(ctx: Context, ready: Ready) -> AppliedBatch:
+    """The same. Raises `StatementFailedError` where the user's own statements fail with it: nothing was done then."""
     manifest, contract = ready.verified.manifest, ready.contract
     form = versions.form_of(ctx, contract)
     outcome = _Outcome(contract.totals_sum())
+    own = ctx.settings.apply.get(contract.dataset)
     with ctx.store.transaction() as tx:
         batch_id = tx.next_batch_id()
         start = tx.savepoint()
@@ -178,6 +200,8 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             _in_clear(ready)
             _in_time(ctx, ready)
             tx.ensure_tables(form)
+            if own is not None:
+                tx.stage_own(form, {batch_id: ready.verified.stem})
             try:
                 flat = _flat(form, contract, _good_chunks(ctx, ready, outcome))
                 # Sorted in the thread that reads, for writing takes longer. A run is large, so only one waits.
@@ -186,12 +210,16 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
             except KeyExistsError:
                 tx.rollback_to(start)
                 tx.ensure_tables(form)
+                if own is not None:
+                    tx.stage_own(form, {batch_id: ready.verified.stem})
                 outcome = _merge(ctx, tx, ready, form, batch_id)
             if manifest.mode is Mode.SNAPSHOT and not outcome.bad:
                 tx.deactivate_absent(form, batch_id, manifest.id.feed.origin, manifest.business_date)
             verdict, rows, totals = _verdict(outcome), outcome.sums.rows, outcome.sums.totals
             _promisable(ready.verified.stem, totals)
             problems = tuple(outcome.problems)
+            if own is not None:
+                tx.run_own(own)
         except RejectedError as err:
             tx.rollback_to(start)
             verdict, rows, totals = Verdict.REJECTED, {}, {}

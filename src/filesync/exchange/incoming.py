@@ -33,6 +33,7 @@ from filesync.exchange.arrivals import (
     list_inbox,
 )
 from filesync.exchange.holes import Seen, notice
+from filesync.exchange.own_tables import BROKEN, Readiness
 from filesync.exchange.reports import Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import SEQ_MAX, BatchName, stem_of
@@ -73,14 +74,14 @@ def conclude(ctx: Context, seen: Seen) -> None:
 
 def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Seen) -> None:
     """Go through the inboxes of these peers. `seen` gets what lies there undecided."""
-    standings = Standings.of(ctx, peers)
+    standings, readiness = Standings.of(ctx, peers), Readiness(ctx, report)
     listings = [list_inbox(ctx, peer) for peer in peers]
     total = sum(len(listing.manifests) for listing in listings)
     waiting: list[Ready] = []
     for listing in listings:
         known_numbers(ctx, standings, listing)
         _put_away_orphans(ctx, listing)
-        for ready in _ready(ctx, listing, standings, report, seen):
+        for ready in _ready(ctx, listing, standings, report, seen, readiness):
             if isinstance(ready, AdmittedVoid):
                 _apply(ctx, waiting, report, total)
                 waiting = []
@@ -97,7 +98,12 @@ def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Se
 
 
 def _ready(
-    ctx: Context, listing: Listing, standings: Standings, report: ImportReport, seen: Seen
+    ctx: Context,
+    listing: Listing,
+    standings: Standings,
+    report: ImportReport,
+    seen: Seen,
+    readiness: Readiness,
 ) -> Iterator[Ready | AdmittedVoid]:
     """Deal with everything that waits or is refused; yield what changes the ledger, in the order in which it must."""
     gaps = _gaps(listing)
@@ -126,7 +132,7 @@ def _ready(
         verified = item.verified
         match item.decision:
             case Apply():
-                ready = _check_payload(ctx, listing, verified, report, gaps, seen)
+                ready = _check_payload(ctx, listing, verified, report, gaps, seen, readiness)
                 if ready is not None:
                     standings.decided(verified)
                     yield ready
@@ -157,9 +163,14 @@ def _check_payload(
     report: ImportReport,
     gaps: Gaps,
     seen: Seen,
+    readiness: Readiness,
 ) -> Ready | None:
-    """Compare the payload with the manifest's claim; None when it is not here or not whole."""
+    """Compare the payload with the manifest's claim; None when it is not here or not whole, or cannot be applied here for now."""
     manifest, name = verified.manifest, verified.manifest.payload_file
+    if why := readiness.why_not(manifest.id.feed.dataset):
+        report.waiting.append(Held(listing.peer, verified.stem, BROKEN, why))
+        seen.waits(manifest.name.manifest)
+        return None
     size = listing.payloads.get(name)
     path = listing.folder / name
     if size is None:

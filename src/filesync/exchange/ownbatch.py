@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filesync.errors import RejectedError, TransportError
-from filesync.exchange import quarantine
+from filesync.exchange import own_tables, quarantine
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.pipeline import ahead
 from filesync.protocol.envelope import canonical, encode, sha256_hex
@@ -138,7 +138,8 @@ def take(
     """Apply a prepared file; its day's earlier one gives way. `also` is done in the same transaction.
 
     `set_aside` rows are not among those prepared: they are counted, and kept in quarantine as the lines `aside`, with `problems`.
-    Raises TransportError `source-changing` where the file is not any more what was read.
+    Raises TransportError `source-changing` where the file is not any more what was read; RejectedError `apply-failed` where the user's own
+    statements (own_tables.py) refuse it.
     """
     manifest, folder = prepared.manifest, _folder(ctx)
     stem = manifest.name.stem
@@ -147,10 +148,14 @@ def take(
     durable.adopt(prepared.temporary, folder, manifest.payload_file)
     durable.publish(folder, manifest.name.manifest, encode(manifest.to_signed(), ctx.settings.key))
     verdict = Verdict.PARTIAL if set_aside else Verdict.APPLIED
-    with ctx.store.transaction() as tx:
+    own = ctx.settings.apply.get(prepared.contract.dataset)
+    with own_tables.answering(ctx, prepared.contract, stem), ctx.store.transaction() as tx:
         before = ctx.store.files.current(prepared.contract.dataset, prepared.day)
         batch_id = tx.next_batch_id()
         tx.ensure_tables(prepared.contract)
+        if own is not None:
+            tx.stage_own(prepared.contract, {batch_id: stem})
+            tx.note_day(prepared.contract, batch_id, ctx.me, prepared.day)
         ctx.store.files.clear_day(prepared.contract, ctx.me, prepared.day)
         flat = (
             prepared.contract.flatten(part.table)
@@ -158,6 +163,8 @@ def take(
         )
         for run in ahead(in_runs(prepared.contract, flat), depth=1):
             tx.append(prepared.contract, run, batch_id)
+        if own is not None:
+            tx.run_own(own)
         receipt = _receipt(ctx, prepared, verdict, problems)
         documents = manifest.rows.get(prepared.contract.dataset, 0)
         tx.record_incoming([

@@ -107,7 +107,8 @@ class ImportReport:
     """What became of everything that lay in the inboxes.
 
     `voided`: numbers that their origin gave up, and batches that came under a number given up before. `sent_again`: batches that a
-    recipient has lost and asked for. `redone`: what workers did not do, and was done without them.
+    recipient has lost and asked for. `redone`: what workers did not do, and was done without them. `unready`: datasets whose own statements
+    cannot be run, so that their batches wait (own_tables.py).
     """
 
     applied: list[AppliedBatch] = field(default_factory=list)
@@ -119,6 +120,7 @@ class ImportReport:
     voided: list[Held] = field(default_factory=list)
     sent_again: list[Held] = field(default_factory=list)
     redone: list[Redone] = field(default_factory=list)
+    unready: list[Held] = field(default_factory=list)
 
     def add(self, other: ImportReport) -> None:
         """What became of other inboxes as well."""
@@ -132,6 +134,7 @@ class ImportReport:
             self.set_aside
             or self.rejected_by_peer
             or self.voided
+            or self.unready
             or any(b.verdict is not Verdict.APPLIED for b in self.applied)
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from filesync import config
 from filesync.errors import ConfigError, RejectedError, TransportError
-from filesync.exchange import fence, quarantine, voids
+from filesync.exchange import fence, own_tables, quarantine, voids
 from filesync.exchange.answering import acknowledge
 from filesync.exchange.arrivals import with_mail
 from filesync.exchange.capture import Export, export, labels, order_of, seal_table
@@ -76,6 +76,7 @@ class Station:
         self.context = context
         self._lock = SiteLock(context.folders.root / LOCK_NAME, LOCK_PATIENCE_S)
         self.dropped = Dropped(context.folders.root / "run" / "seen.json")
+        self._tried = False
 
     @classmethod
     def init(cls, root: Path, *, site: str, role: Role, store: str | None = None) -> None:
@@ -295,7 +296,7 @@ class Station:
         try:
             mail = with_mail(self.context)
             settle_all(self.context, report, mail)
-            import_wide(self.context, report, mail)
+            self._take_in(report, mail)
         except Exception as err:
             if crashed is None:
                 raise
@@ -311,6 +312,19 @@ class Station:
                 import_all(alone, report, mail)
             except Exception as err:
                 crashed(f"import from {name}", err)
+
+    def _take_in(self, report: ImportReport, mail: Sequence[str]) -> None:
+        if not self._tried:
+            self._tried = own_tables.check_all(self.context, report)
+        waiting = len(report.waiting)
+        try:
+            import_wide(self.context, report, mail)
+        except ConfigError as err:
+            if err.code != own_tables.BROKEN:
+                raise
+            # Tables of the user's were changed just now. Once more: batches for them wait, the others go on.
+            del report.waiting[waiting:]
+            import_wide(self.context, report, mail)
 
     def _capture(self, report: TurnReport, *, whole: bool, crashed: Crashed | None) -> None:
         try:

@@ -100,6 +100,12 @@ class Database(Protocol):
     def measure(self, temporary: str) -> None:
         """A temporary table was filled: who plans statements may look how large it is."""
 
+    def run_given(self, statement: str) -> None:
+        """Run one statement of a user's, as it is written. Raises `StatementFailedError` with the database's words where the road is not to blame."""
+
+    def check_constraints(self) -> None:
+        """Check now what the open transaction would check at its end. What cannot be asked before, `commit` answers in the same way."""
+
     def numbers(self, count: int, after: int) -> list[int]:
         """Numbers for `count` more batches, in the open transaction, all above `after`, the last one that it was given (0: none yet)."""
 

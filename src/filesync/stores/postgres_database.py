@@ -28,6 +28,7 @@ from filesync.contracts import ColumnType
 from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.stores.database import QUERIES, Dialect
 from filesync.stores.matching import STEPS
+from filesync.stores.own_statements import StatementFailedError
 from filesync.stores.postgres_sql import OVERRIDES, translated
 from filesync.stores.values import KeyExistsError, KeyRepeatedError
 
@@ -109,6 +110,10 @@ _NOT_CONNECTED: Final = {
     "permission denied": "the account may not use this database",
     "invalid": "the address is not understood",
 }
+#: What a user's statement may be to blame for, though it would be the database's fault in one of ours: rights, characters.
+_GIVEN: Final = frozenset({"42501", "22021", "22P05"})
+#: Errors whose detail names a key. Those of others show whole rows, also of what the user's tables fill in by themselves.
+_NAMES_KEY: Final = frozenset({"23503", "23505", "23P01"})
 _detail_key = re.compile(r"\(([^()]*)\)=").search
 
 #: A statement of the store's own, by its text → the one that is said instead of it.
@@ -198,6 +203,32 @@ class PostgresDatabase:
                 ) from err  # fmt: skip
             raise
         return copied
+
+    def run_given(self, statement: str) -> None:
+        """Run one statement of a user's, as it is written. Raises `StatementFailedError` with the server's words."""
+
+        def run() -> None:
+            # Prepared by the server, which so refuses a second statement behind the first; what it answers is not wanted.
+            for _ in self._cursor.execute(statement).fetch_record_batch():
+                pass
+
+        self._try(run)
+
+    def check_constraints(self) -> None:
+        """Check now what the open transaction would check at its end."""
+        self._try(lambda: self._cursor.executemany("SET CONSTRAINTS ALL IMMEDIATE", None))
+
+    def _try(self, use: Callable[[], Any]) -> None:
+        """What may fail through no fault of ours."""
+        try:
+            self._use(use, again=False)
+        except adbc_driver_manager.Error as err:
+            raise StatementFailedError(_words(err)) from err
+        except (ConfigError, RejectedError) as err:
+            cause = err.__cause__
+            if not isinstance(cause, adbc_driver_manager.Error) or (cause.sqlstate or "") not in _GIVEN:
+                raise
+            raise StatementFailedError(_words(cause)) from cause
 
     def measure(self, temporary: str) -> None:
         """Look how large a temporary table has become: nothing else does."""
@@ -421,6 +452,13 @@ def _diagnostic(err: adbc_driver_manager.Error, name: str) -> str:
     """A field of the server's error message, "" where it has none (or where the server was not even asked)."""
     found: dict[Any, bytes] = dict(err.details)  # keys are bytes, whatever the driver's stubs say
     return found.get(f"PG_DIAG_{name}".encode(), b"").decode("utf-8", "replace")
+
+
+def _words(err: adbc_driver_manager.Error) -> str:
+    """What the server itself says, without what the driver puts around it."""
+    said = _diagnostic(err, "MESSAGE_PRIMARY") or str(err)
+    detail = _diagnostic(err, "MESSAGE_DETAIL") if err.sqlstate in _NAMES_KEY else ""
+    return f"{said} ({detail.rstrip('.')})" if detail else said
 
 
 def _is_lost(err: adbc_driver_manager.Error) -> bool:

@@ -25,6 +25,7 @@ import pyarrow as pa
 from filesync.contracts import ColumnType
 from filesync.errors import ConfigError, TransportError
 from filesync.stores.database import QUERIES, RESULT_ROWS_MAX, Dialect
+from filesync.stores.own_statements import StatementFailedError
 from filesync.stores.values import KeyExistsError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _ROAD: Final = {
     "disk I/O error": "disk-failed",
 }
 _PERSON: Final = {
-    "malformed": (
+    "image is malformed": (
         "store-corrupt",
         "restore it from a backup, or start a new epoch and receive everything again",
     ),
@@ -72,6 +73,9 @@ _PERSON: Final = {
     "unable to open database file": ("store-unreachable", "check that its folder exists and may be written"),
 }
 _unique = re.compile(r"UNIQUE constraint failed: ([^\n]*)").search
+_said = re.compile(
+    r"[A-Z_]+: (?:\[SQLite\] )?(?:[Ff]ailed to \w+ query: )?(.*?)(?:\nquery: .*)?", re.DOTALL
+).fullmatch
 
 
 #: SQLite has neither dates nor booleans. What is staged was checked, and is read in the order in which it came: no types, no keys.
@@ -151,6 +155,16 @@ class SqliteDatabase:
     def measure(self, temporary: str) -> None:
         """Nothing to do: statements say in which order to go."""
 
+    def run_given(self, statement: str) -> None:
+        """Run one statement of a user's, as it is written; what stands behind its end is not. Raises `StatementFailedError` with SQLite's words."""
+        try:
+            self._run(statement, None)
+        except adbc_driver_manager.Error as err:
+            raise StatementFailedError(_words(err)) from err
+
+    def check_constraints(self) -> None:
+        """Nothing to do: SQLite tells only at the commit."""
+
     def numbers(self, count: int, after: int) -> list[int]:
         """The numbers after the last one: nobody else writes."""
         first = 1 + (after or self.select(QUERIES["last_batch_id"])[0][0])
@@ -164,8 +178,11 @@ class SqliteDatabase:
         self.run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """At that instant the transaction is on the disk, whole."""
-        self.run("COMMIT")
+        """At that instant the transaction is on the disk, whole. Raises `StatementFailedError` where a constraint of the user's says no."""
+        try:
+            self.run("COMMIT")
+        except adbc_driver_manager.IntegrityError as err:
+            raise StatementFailedError(_words(err)) from err
 
     def rollback(self) -> None:
         """Undo the open transaction, if one is open: a full disk, or an exception right after COMMIT, leaves none."""
@@ -229,6 +246,12 @@ class SqliteDatabase:
                     code, f"{self.path}: expected a usable database, got: {words}; {advice}"
                 ) from err
         raise err
+
+
+def _words(err: adbc_driver_manager.Error) -> str:
+    """What SQLite itself says, without what the driver puts around it."""
+    found = _said(str(err))
+    return found[1].strip() if found else str(err)
 
 
 def _no_room(path: Path) -> bool:

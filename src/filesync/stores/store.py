@@ -23,6 +23,7 @@ from filesync.stores.database import QUERIES, schema_statements
 from filesync.stores.days import Days
 from filesync.stores.files import Files
 from filesync.stores.holes import Holes
+from filesync.stores.own_tables import OwnTables, Staging
 from filesync.stores.reconciling import Reconciling
 from filesync.stores.reporting import Reporting
 from filesync.stores.values import (
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from filesync.protocol.receipt import Verdict
     from filesync.stores.database import Database
     from filesync.stores.memory import Compared
+    from filesync.stores.own_statements import OwnStatements
     from filesync.stores.tickets import TicketSeries
 
 #: Raised with every change of schema.sql. A store of a later number is not opened.
@@ -78,6 +80,7 @@ class Store:
         self.reconciling = Reconciling(db, self._write)
         self.reporting = Reporting(db)
         self.cadastros = Cadastros(db)
+        self.own_tables = OwnTables(db, self._write)
 
     @classmethod
     def _create(cls, db: Database, name: str, site: Site) -> Self:
@@ -370,6 +373,7 @@ class Tx:
         self._last_batch_id = 0  # that was given to this transaction
         self._unrecorded: set[int] = set()
         self._savepoints = 0
+        self._staging: Staging | None = None
 
     def next_batch_id(self) -> int:
         """The number of one more batch, to be recorded in this transaction."""
@@ -408,6 +412,25 @@ class Tx:
         Raises `KeyExistsError` at a key that is held already or repeated: go back to a savepoint, or leave the transaction.
         """
         tables.append(self._db, contract, relations, batch_ids)
+        if self._staging is not None:
+            self._staging.add(relations, batch_ids)
+
+    def stage_own(self, contract: Contract, names: Mapping[int, str]) -> None:
+        """From here on keep what of these batches (by number) is applied, for statements of the user's. Again after `rollback_to`."""
+        self._staging = Staging(self._db, contract, names)
+
+    def note_day(self, contract: Contract, batch_id: int, origem: str, day: date) -> None:
+        """The rows of a day are about to be replaced: what of them does not come again is told to the statements as inactive."""
+        if self._staging is not None and contract.business_date_column is not None:
+            same = f"{tables.quoted(contract.key[0])} = ? AND {tables.quoted(contract.business_date_column)} = ?"
+            self._staging.note(batch_id, same, (origem, day))
+
+    def run_own(self, statements: OwnStatements) -> None:
+        """Run the user's statements over what was kept. Raises `StatementFailedError`: then the transaction must be left."""
+        if self._staging is None:
+            raise RuntimeError("run_own without stage_own")
+        self._staging.run(statements)
+        self._staging = None
 
     def merge(
         self, contract: Contract, stage: Iterable[Mapping[str, pa.Table]], batch_id: int, order: RowOrder
@@ -420,12 +443,20 @@ class Tx:
             raise RuntimeError(
                 f"merge of batch {batch_id}: record batches {sorted(self._unrecorded - {batch_id})[:5]} before it"
             )
-        return merge.merge(self._db, contract, stage, batch_id, order)
+        if self._staging is None:
+            return merge.merge(self._db, contract, stage, batch_id, order)
+        report = merge.merge(self._db, contract, self._staging.through(stage, batch_id), batch_id, order)
+        self._staging.without_lost(batch_id)
+        return report
 
     def deactivate_absent(
         self, contract: Contract, batch_id: int, origem: str, day: date | None = None
     ) -> int:
         """After a snapshot of `day` was appended or merged: mark documents of `origem` inactive that it did not hold. See merge.py."""
+        if self._staging is None or contract.active_column is None:
+            return merge.deactivate_absent(self._db, contract, batch_id, origem, day)
+        same = f"{tables.quoted(contract.key[0])} = ? AND {tables.BATCH} <> ?"
+        self._staging.note(batch_id, same, (origem, batch_id))
         return merge.deactivate_absent(self._db, contract, batch_id, origem, day)
 
     def record_incoming(self, records: Sequence[IncomingRecord]) -> None:

@@ -13,11 +13,11 @@ What is where: database.py (what a database must do), tables.py and merge.py (da
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
-from filesync.stores import memory, merge, peers, received, sent, tables, tickets
+from filesync.stores import memory, merge, peers, received, schema_version, sent, tables, tickets
 from filesync.stores.cadastros import Cadastros
 from filesync.stores.database import QUERIES, schema_statements
 from filesync.stores.days import Days
@@ -63,9 +63,6 @@ if TYPE_CHECKING:
     from filesync.stores.own_statements import OwnStatements
     from filesync.stores.tickets import TicketSeries
 
-#: Raised with every change of schema.sql. A store of a later number is not opened.
-SCHEMA_VERSION: Final = 1
-
 
 class Store:
     """See the module. Made and opened by SqliteStore and PostgresStore; closes as a context manager."""
@@ -87,7 +84,7 @@ class Store:
         """Make the store of `site`. Raises `ConfigError` where one is already; a making that was cut short is made again."""
         store = cls(db, site)
         try:
-            with store._write():
+            with store._write(new=True):
                 if db.select(QUERIES["has_ledger"])[0][0]:
                     raise ConfigError(
                         "store-exists", f"{name}: expected no store, got one; it would not be overwritten"
@@ -98,7 +95,7 @@ class Store:
                     "site": site.id,
                     "role": site.role.value,
                     "epoch": site.epoch,
-                    "schema_version": str(SCHEMA_VERSION),
+                    "schema_version": str(schema_version.SCHEMA_VERSION),
                 }
                 db.run_each(QUERIES["write_meta"], list(meta.items()))
         except BaseException:
@@ -115,11 +112,7 @@ class Store:
                     "store-missing", f"{name}: expected the site's store, got a database without a ledger"
                 )
             meta = dict(db.select(QUERIES["read_meta"]))
-            if int(meta["schema_version"]) > SCHEMA_VERSION:
-                raise ConfigError(
-                    "store-newer",
-                    f"{name}: expected schema version {SCHEMA_VERSION} or older, got {meta['schema_version']}; update filesync",
-                )
+            schema_version.check(name, int(meta["schema_version"]))
             return cls(db, Site(meta["site"], Role(meta["role"]), meta["epoch"]))
         except BaseException:
             db.close()
@@ -146,13 +139,18 @@ class Store:
             yield Tx(self._db)
 
     @contextmanager
-    def _write(self) -> Iterator[None]:
+    def _write(self, *, new: bool = False) -> Iterator[None]:
         if self._writing:  # a step of the open transaction: it stands or falls with it
             yield
             return
         self._db.begin()
         self._writing = True
         try:
+            if not new:
+                # A newer filesync may have brought the store forward since it was opened here. From here to the commit nobody does (migrating.py).
+                schema_version.check(
+                    f"the store of {self.site.id}", self._db.select(schema_version.HELD)[0][0]
+                )
             yield
             self._commit()
         except BaseException:
@@ -469,4 +467,4 @@ class Tx:
         received.record_refused(self._db, records)
 
 
-__all__ = ["SCHEMA_VERSION", "Store", "Tx"]
+__all__ = ["Store", "Tx"]

@@ -21,6 +21,7 @@ from filesync.demo.sales import sales_of_day
 from filesync.exchange.opening import create_store
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role, new_epoch, parse_heartbeat_name
+from filesync.stores.postgres import PostgresStore
 from filesync.stores.values import Site
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 DAY = date(2026, 3, 2)
 ENGINES = ("sqlite", "postgresql")
+#: In a site's folder, the password of the server that keeps its store.
+SECRET = "keys/store_password"
 _named_store = re.compile(r'(?m)^store = "([^"]*)"')
 
 
@@ -59,20 +62,28 @@ class Network:
     clock: FakeClock = field(default_factory=FakeClock)
     stations: dict[str, Station] = field(default_factory=dict)
     server: Server | None = None
+    made: set[str] = field(default_factory=set)
 
     def site(self, name: str, role: Role) -> Path:
-        store = None if self.server is None else self._prepared(self.server, name, role)
-        Station.init(self.root / name, site=name, role=role, store=store)
+        if self.server is None:
+            Station.init(self.root / name, site=name, role=role)
+            return self.root / name
+        store = self._prepared(self.server, name, role)
+        self.made.add(name)
+        if not (self.root / name / SECRET).exists():
+            config.write_private(self.root / name / SECRET, self.server.password.encode())
+        Station.init(self.root / name, site=name, role=role, store=store, store_password_file=SECRET)
         return self.root / name
 
-    @staticmethod
-    def _prepared(server: Server, name: str, role: Role) -> str:
-        """A database with the store that `init` would make, as after a making that was cut short; the first one is made."""
+    def _prepared(self, server: Server, name: str, role: Role) -> str:
+        """A database with the store that `init` would make, as after a making that was cut short. Another installation has its own."""
+        if name in self.made:
+            return server.named(server.new())
 
         def make(address: str) -> None:
-            create_store(address, Site(name, role, new_epoch(secrets.token_bytes(8))))
+            PostgresStore.create(address, Site(name, role, new_epoch(secrets.token_bytes(8)))).close()
 
-        return server.address(server.copy_of(f"{name} {role.value}", make))
+        return server.named(server.copy_of(f"{name} {role.value}", make))
 
     def peer(
         self,
@@ -155,7 +166,7 @@ class Network:
     def _move(self, site: str, database: str) -> None:
         assert self.server is not None
         path = self.root / site / config.FILE_NAME
-        line = f'store = "{self.server.address(database)}"'
+        line = f'store = "{self.server.named(database)}"'
         path.write_text(_named_store.sub(line, path.read_text(encoding="utf-8")), encoding="utf-8")
 
     def back_up(self, site: str) -> str:

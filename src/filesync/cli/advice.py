@@ -265,7 +265,12 @@ ADVICE: dict[str, Advice] = {
     "store-busy": Advice(None, mark("Nothing is lost: another program uses the database, and the next turn tries again.")),
     "store-corrupt": Advice(None, mark("Stop using this folder, copy it away, and restore filesync.db from the last backup (docs/operations.md).")),
     "store-readonly": Advice(None, mark("Let the account that runs filesync write into the site's folder and filesync.db.")),
-    "store-unreachable": Advice(None, mark("Check that the site's folder is there and may be written.")),
+    "store-unreachable": Advice(None, mark("Nothing is lost. Check that the site's folder is there and may be written; or, where the store is on a server, that the server runs and this computer reaches it. The next turn tries again.")),
+    "store-lost": Advice(None, mark("Nothing is lost: what was done is in the database, and the next turn goes on from there. If it keeps happening, look at the line to the server.")),
+    "store-refused": Advice(None, mark("Check `store` in filesync.toml, the account's password (~/.pgpass, for its owner only; or PGPASSFILE, or a service file), and what the server's pg_hba.conf lets in.")),
+    "store-denied": Advice(None, mark("Give the database account the right to use its schema and to make tables in it.")),
+    "decided-elsewhere": Advice(mark("another computer that imports for this site was faster"), mark("Nothing to do: the next turn goes on from what it decided.")),
+    "text-unstorable": Advice(mark("a text holds a character that the database cannot hold"), mark("Its sender must take that character (U+0000) out of its data and export it again.")),
     "disk-full": Advice(None, mark("Nothing is lost. Free some space on this computer; the next turn goes on.")),
     "disk-failed": Advice(None, mark("The disk reports a fault. Save a copy of the site's folder, and replace the disk.")),
 }  # fmt: skip

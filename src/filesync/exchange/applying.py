@@ -37,13 +37,15 @@ from filesync.protocol.receipt import PROBLEMS_MAX, Problem, Receipt, Verdict
 from filesync.readers.payload import Chunk, read_many, read_payload
 from filesync.stores.own_statements import StatementFailedError
 from filesync.stores.tables import in_runs
-from filesync.stores.values import IncomingRecord, KeyExistsError, RowOrder
+from filesync.stores.values import HeadMovedError, IncomingRecord, KeyExistsError, RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from filesync.exchange.arrivals import Verified
+    from filesync.protocol.admission import Standing
+    from filesync.protocol.identity import Feed
     from filesync.stores.store import Tx
 
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
@@ -65,6 +67,13 @@ class Ready:
     data: bytes | None
     received_at: str
     missing: tuple[int, ...]
+    before: Standing | None = None  # the head of its feed when it was judged
+
+    @property
+    def feed(self) -> tuple[Feed, str]:
+        """Its feed and epoch."""
+        batch = self.verified.manifest.id
+        return batch.feed, batch.epoch
 
     @property
     def groupable(self) -> bool:
@@ -99,13 +108,21 @@ class _BrokenBatchError(RejectedError):
 
 
 def apply_group(ctx: Context, group: Sequence[Ready]) -> Iterator[AppliedBatch]:
-    """Apply batches of one contract and format, in feed order; each is decided when its value is yielded."""
-    if len(group) == 1:
-        with discreet.mistakes(group[0].contract):
-            applied_alone = _apply_single(ctx, group[0])
-        yield applied_alone
+    """Apply batches of one contract and format, in feed order; each is decided when its value is yielded.
+
+    Batches of feeds in which another importer of this site was faster are left out: they are judged again at the next turn.
+    """
+    try:
+        if len(group) == 1:
+            with discreet.mistakes(group[0].contract):
+                applied_alone = _apply_single(ctx, group[0])
+            yield applied_alone
+            return
+        applied = _apply_together(ctx, group)
+    except HeadMovedError as err:
+        if left := [ready for ready in group if ready.feed not in err.feeds]:
+            yield from apply_group(ctx, left)
         return
-    applied = _apply_together(ctx, group)
     if applied is None:
         half = len(group) // 2
         yield from apply_group(ctx, group[:half])
@@ -141,9 +158,9 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
         if not pc.all(pc.equal(table.column("origem"), origins.take(owner)), min_count=0).as_py():
             return None
     try:
-        with ctx.store.transaction() as tx:
+        with ctx.store.transaction(_heads(group)) as tx:
             tx.ensure_tables(form)
-            ids = [tx.next_batch_id() for _ in group]
+            ids = tx.next_batch_ids(len(group))
             rows = versions.in_form(form, contract, table)
             own = ctx.settings.apply.get(contract.dataset)
             if own is not None:
@@ -156,11 +173,16 @@ def _apply_together(ctx: Context, group: Sequence[Ready]) -> list[AppliedBatch] 
             if own is not None:
                 tx.run_own(own)
             tx.record_incoming([record for _, record in results])
-    except (KeyExistsError, StatementFailedError):
+    except (KeyExistsError, RejectedError, StatementFailedError):
         return None
     return [
         AppliedBatch(ready.verified.stem, Verdict.APPLIED, record.documents, ()) for ready, record in results
     ]
+
+
+def _heads(group: Sequence[Ready]) -> dict[tuple[Feed, str], Standing | None]:
+    """Where each feed must still stand: as it was when its first batch of the group was judged."""
+    return {ready.feed: ready.before for ready in reversed(group)}
 
 
 def _owners(contract: Contract, table: pa.Table, per_document: pa.Array) -> dict[str, pa.Array]:
@@ -179,8 +201,10 @@ def _apply_single(ctx: Context, ready: Ready) -> AppliedBatch:
     except StatementFailedError as err:
         stem = ready.verified.stem
         problem = own_tables.blame(ctx, ready.contract, stem, err)
-        quarantine.resolve_note(ctx, ready.verified.peer, stem)  # rows of it that were set aside: now all of it is
-        with ctx.store.transaction() as tx:
+        quarantine.take_back_rows(
+            ctx, ready.verified.peer, stem
+        )  # a constraint may speak as late as at the commit
+        with ctx.store.transaction(_heads([ready])) as tx:
             record = _decide(ctx, ready, tx.next_batch_id(), Verdict.REJECTED, {}, {}, (problem,))
             tx.record_incoming([record])
         return AppliedBatch(stem, Verdict.REJECTED, 0, (problem,))
@@ -192,7 +216,7 @@ def _apply_alone(ctx: Context, ready: Ready) -> AppliedBatch:
     form = versions.form_of(ctx, contract)
     outcome = _Outcome(contract.totals_sum())
     own = ctx.settings.apply.get(contract.dataset)
-    with ctx.store.transaction() as tx:
+    with ctx.store.transaction(_heads([ready])) as tx:
         batch_id = tx.next_batch_id()
         start = tx.savepoint()
         try:

@@ -15,6 +15,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
+from dataclasses import replace
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ from filesync.exchange.arrivals import (
 )
 from filesync.exchange.holes import Seen, notice
 from filesync.exchange.own_tables import BROKEN, Readiness
-from filesync.exchange.reports import Held, ImportReport, Progress
+from filesync.exchange.reports import AppliedBatch, Held, ImportReport, Progress
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import SEQ_MAX, BatchName, stem_of
 from filesync.protocol.receipt import MISSING_MAX, Problem, Receipt, Verdict
@@ -83,7 +84,7 @@ def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Se
         _put_away_orphans(ctx, listing)
         for ready in _ready(ctx, listing, standings, report, seen, readiness):
             if isinstance(ready, AdmittedVoid):
-                _apply(ctx, waiting, report, total)
+                _apply(ctx, waiting, report, total, seen)
                 waiting = []
                 voids.take(ctx, listing, ready, standings, report)
                 continue
@@ -92,9 +93,9 @@ def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Se
                 sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
             )
             if full or not ready.groupable or len(waiting) >= ctx.settings.limits.group_batches_max:
-                _apply(ctx, waiting, report, total)
+                _apply(ctx, waiting, report, total, seen)
                 waiting = []
-    _apply(ctx, waiting, report, total)
+    _apply(ctx, waiting, report, total, seen)
 
 
 def _ready(
@@ -132,10 +133,11 @@ def _ready(
         verified = item.verified
         match item.decision:
             case Apply():
+                before = standings.heads.get((verified.manifest.id.feed, verified.manifest.id.epoch))
                 ready = _check_payload(ctx, listing, verified, report, gaps, seen, readiness)
                 if ready is not None:
                     standings.decided(verified)
-                    yield ready
+                    yield replace(ready, before=before)
             case Replay():
                 replays.append(verified)
             case Wait(reason, detail, _):
@@ -226,19 +228,27 @@ def _damage(listing: Listing, verified: Verified, size: int, found: str) -> Prob
     return Problem("damaged", f"{name}: {expected}, got sha256 {found}")
 
 
-def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int) -> None:
+def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int, seen: Seen) -> None:
     """Apply in groups of one contract and format."""
     for group in _groups(_in_order(waiting)):
         by_stem = {ready.verified.stem: ready for ready in group}
+        decided: dict[str, AppliedBatch] = {}
         for batch in apply_group(ctx, group):
             report.applied.append(batch)
+            decided[batch.name] = batch
             ready = by_stem[batch.name]
             if batch.verdict is not Verdict.APPLIED:
                 first = batch.problems[0]
                 report.set_aside.append(Held(ready.verified.peer, batch.name, first.code, first.message))
         acknowledge(ctx)
-        decided = {b.name: b for b in report.applied[-len(group) :]}
-        for ready in group:
+        for ready in [ready for ready in group if ready.verified.stem not in decided]:
+            seen.waits(ready.verified.manifest.name.manifest)
+            message = f"{ready.verified.stem}: another importer of this site was faster; the next turn knows what it decided"
+            report.waiting.append(
+                Held(ready.verified.peer, ready.verified.stem, "decided-elsewhere", message)
+            )
+        done = [ready for ready in group if ready.verified.stem in decided]
+        for ready in done:
             if decided[ready.verified.stem].verdict is Verdict.REJECTED:
                 problems = decided[ready.verified.stem].problems
                 files = [
@@ -255,7 +265,7 @@ def _apply(ctx: Context, waiting: list[Ready], report: ImportReport, total: int)
                     problems=problems,
                     retryable=False,
                 )
-        _archive(ctx, [r for r in group if decided[r.verified.stem].verdict is not Verdict.REJECTED])
+        _archive(ctx, [r for r in done if decided[r.verified.stem].verdict is not Verdict.REJECTED])
         ctx.observe(Progress("apply", len(report.applied), total, "batches"))
 
 

@@ -26,7 +26,7 @@ from filesync.stores.hole_values import (
     UntoldVoid,
     VoidRecord,
 )
-from filesync.stores.received import open_feeds
+from filesync.stores.received import open_feeds, take_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -86,6 +86,7 @@ class Holes:
         feed = void.feed
         key = (feed.origin, feed.dataset, feed.audience, void.epoch)
         with self._write():
+            take_feeds(self._db, [(feed, void.epoch)])
             feed_id = open_feeds(self._db, [(feed, void.epoch)])[feed, void.epoch]
             asked = (*key, json.dumps([void.seq]))
             if not self._db.select(QUERIES["voids_known"], asked) and not self._db.select(

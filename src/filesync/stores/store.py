@@ -23,6 +23,7 @@ from filesync.stores.database import QUERIES, schema_statements
 from filesync.stores.days import Days
 from filesync.stores.files import Files
 from filesync.stores.holes import Holes
+from filesync.stores.purging import Purges
 from filesync.stores.own_tables import OwnTables, Staging
 from filesync.stores.reconciling import Reconciling
 from filesync.stores.reporting import Reporting
@@ -31,6 +32,7 @@ from filesync.stores.values import (
     FeedSummary,
     Heard,
     IncomingBatch,
+    HeadMovedError,
     IncomingRecord,
     MergeReport,
     OpenDelivery,
@@ -75,6 +77,7 @@ class Store:
         self.days = Days(db, self._write)
         self.files = Files(db, self._write)
         self.reconciling = Reconciling(db, self._write)
+        self.purges = Purges(db, self._write)
         self.reporting = Reporting(db)
         self.cadastros = Cadastros(db)
         self.own_tables = OwnTables(db, self._write)
@@ -133,10 +136,22 @@ class Store:
     # ------------------------------------------------------------------------------------------------ transactions
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
-        """Apply: everything done with the yielded `Tx` is committed together, or, on any exception, not at all."""
+    def transaction(self, heads: Mapping[tuple[Feed, str], Standing | None] | None = None) -> Iterator[Tx]:
+        """Apply: everything done with the yielded `Tx` is committed together, or, on any exception, not at all.
+
+        `heads`: of the feeds of which numbers are decided in it, where each stood when that was judged. Nobody else decides any of them until
+        the end. Raises `HeadMovedError` where another importer was faster.
+        """
         with self._write():
+            if heads and self._moved(heads):
+                self.holes.advance()  # what was given up ahead counts as judged
+                if moved := self._moved(heads):
+                    raise HeadMovedError(moved)
             yield Tx(self._db)
+
+    def _moved(self, heads: Mapping[tuple[Feed, str], Standing | None]) -> list[tuple[Feed, str]]:
+        held = received.take_feeds(self._db, heads)
+        return [key for key, judged in heads.items() if held.get(key) != judged]
 
     @contextmanager
     def _write(self, *, new: bool = False) -> Iterator[None]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from filesync.errors import FilesyncError
+from filesync.errors import FilesyncError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from filesync.protocol.identity import BatchName, Feed, Format, Mode, Role
@@ -47,6 +47,17 @@ class KeyRepeatedError(FilesyncError):
 
     def __init__(self, detail: str) -> None:
         super().__init__("key-repeated", f"expected each key once in a statement, got one twice ({detail})")
+
+
+class HeadMovedError(TransportError):
+    """Another importer of this site has decided numbers of these feeds meanwhile. Nothing was done: judge again, at the latest in the next turn."""
+
+    def __init__(self, feeds: Iterable[tuple[Feed, str]]) -> None:
+        self.feeds = frozenset(feeds)
+        named = ", ".join(sorted(str(feed) for feed, _ in self.feeds)[:3])
+        super().__init__(
+            "decided-elsewhere", f"{named}: another importer of this site was faster; what it decided is known at the next turn"
+        )
 
 
 @dataclass(frozen=True, slots=True)

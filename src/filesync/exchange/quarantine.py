@@ -79,6 +79,12 @@ def set_aside_rows(
     _write(ctx, peer, name, [name], problem, problems, retryable=False)
 
 
+def take_back_rows(ctx: Context, peer: str, batch: str) -> None:
+    """The transaction in which `set_aside_rows` was called was undone after all: the batch is rejected whole."""
+    folder, name = ctx.folders.quarantine(peer), batch + ROWS_SUFFIX
+    durable.remove_many([path for path in (folder / name, folder / (name + SUFFIX)) if path.exists()])
+
+
 def audit(ctx: Context, peer: str, name: str, problem: Problem) -> None:
     """Record in the ledger that something was set aside."""
     ctx.store.record_problem(ctx.now(), name, peer, problem.code, problem.message)

@@ -1,6 +1,6 @@
 """python -m bench.simulate [--sites 10000] [--importers 1]: a day of a large network, reckoned from what this machine does.
 
-First it measures, with real sites: how long a matriz takes for small batches (a fixed part for each import, and a part for each batch),
+First it measures, with real sites: how long a turn without work takes among so many peers, how long a matriz takes for each small batch,
 and how many bytes of database and archive a sale leaves. Then it lets a day pass, second by second, for as many sites as were asked for:
 
 - Sites sell from 8:30 to 18:00, most around noon and before closing, and send what they sold every few minutes: one batch each time.
@@ -25,9 +25,11 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from bench import rows, sites
+from bench import history, rows, sites
 from bench.clock import say
+from filesync import Station
 from filesync.protocol.identity import Format
 
 SALES_PER_BATCH = 5
@@ -38,14 +40,14 @@ OFFLINE_PERCENT, OFFLINE_S_MAX = 5, 6 * 3600
 #: Batches that are taken together at most (limits.group_batches_max).
 GROUP = 2_000
 DAYS_PER_YEAR = 305
-MEASURED_BATCHES = (200, 2_000)
+MEASURED_BATCHES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was measured: an import of n batches takes `fixed_s + n * batch_s`."""
+    """What was measured: a turn in which n batches are applied takes `fixed_s + n * batch_s`."""
 
-    fixed_s: float
+    fixed_s: float  # a turn with nothing to do, with as many peers as there are sites
     batch_s: float
     database_bytes: float  # a sale, with its lines and its share of the ledger
     archive_bytes: float  # a batch: payload, manifest, receipt
@@ -55,28 +57,38 @@ class Machine:
         return self.fixed_s + batches * self.batch_s
 
 
-def measure(work: Path, form: Format) -> Machine:
-    """Two imports of different sizes into empty databases tell the fixed part from the part for each batch."""
-    times, sizes = [], []
-    for count in MEASURED_BATCHES:
-        folder = work / f"{form.value}-{count}"
-        till, matriz = sites.make_pair(folder, documents_max=SALES_PER_BATCH, form=form)
-        files = sites.seal_batch(till, rows.sales(count * SALES_PER_BATCH), dataset="vendas")
-        with sites.opened(matriz) as station:
-            before = (matriz / "filesync.db").stat().st_size
-            sites.deliver(files, matriz)
+def measure(work: Path, form: Format, peers: int) -> Machine:
+    """An import of many small batches into an empty database, and a turn without work among so many peers."""
+    folder = work / form.value
+    till, matriz = sites.make_pair(folder, documents_max=SALES_PER_BATCH, form=form)
+    files = sites.seal_batch(till, rows.sales(MEASURED_BATCHES * SALES_PER_BATCH), dataset="vendas")
+    with sites.opened(matriz) as station:
+        before = (matriz / "filesync.db").stat().st_size
+        sites.deliver(files, matriz)
+        started = time.perf_counter()
+        sites.import_whole(station, MEASURED_BATCHES)
+        took = time.perf_counter() - started
+    grown = (matriz / "filesync.db").stat().st_size - before
+    kept = sum(path.stat().st_size for path in (matriz / "archive").rglob("*") if path.is_file())
+    say(f"  {MEASURED_BATCHES} batches of {SALES_PER_BATCH} sales, {form.value}: {took:.2f} s")
+    fixed = _idle_turn(work / "many", peers)
+    say(f"  a turn with nothing to do, {peers:,} peers: {fixed:.2f} s")
+    return Machine(
+        fixed, took / MEASURED_BATCHES, grown / (MEASURED_BATCHES * SALES_PER_BATCH), kept / MEASURED_BATCHES
+    )
+
+
+def _idle_turn(folder: Path, peers: int) -> float:
+    """The median of five turns, after one that tells every peer its first heartbeat."""
+    now = history.make_matriz(folder, peers, batches=len(history.DATASETS) * peers)
+    with Station.open(folder, clock=lambda: now) as station:
+        station.turn()
+        times = []
+        for _ in range(5):
             started = time.perf_counter()
-            sites.import_whole(station, count)
+            station.turn()
             times.append(time.perf_counter() - started)
-        grown = (matriz / "filesync.db").stat().st_size - before
-        kept = sum(path.stat().st_size for path in (matriz / "archive").rglob("*") if path.is_file())
-        sizes.append((grown / (count * SALES_PER_BATCH), kept / count))
-        say(f"  {count} batches of {SALES_PER_BATCH} sales, {form.value}: {times[-1]:.2f} s")
-    few, many = MEASURED_BATCHES
-    batch_s = (times[1] - times[0]) / (many - few)
-    if batch_s <= 0:
-        raise AssertionError(f"the larger import was not the longer one: {times}")
-    return Machine(max(0.0, times[0] - few * batch_s), batch_s, *sizes[1])
+    return median(times)
 
 
 def arrivals(count: int, seed: int) -> list[int]:
@@ -203,11 +215,11 @@ def main() -> int:
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp())
     try:
-        machine = measure(work, Format(options.format))
+        machine = measure(work, Format(options.format), options.sites)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(
-        f"measured: {machine.fixed_s * 1000:.0f} ms an import, {machine.batch_s * 1000:.2f} ms a batch of {SALES_PER_BATCH} sales "
+        f"measured: {machine.fixed_s * 1000:.0f} ms a turn with nothing to do, {machine.batch_s * 1000:.2f} ms a batch of {SALES_PER_BATCH} sales "
         f"({1 / machine.batch_s:,.0f} batches/s), {machine.database_bytes:,.0f} bytes of database a sale, {machine.archive_bytes:,.0f} of archive a batch"
     )
     day = arrivals(options.sites, options.seed)

@@ -167,7 +167,9 @@ def _policies(contract: Contract) -> list[tuple[str, str]]:
             ("snapshots", f"documents that a snapshot does not hold get {contract.active_column} = false")
         )
     if contract.valid_from_column:
-        policies.append(("validity", f"a row holds from {contract.valid_from_column} until the next one begins"))
+        policies.append(
+            ("validity", f"a row holds from {contract.valid_from_column} until the next one begins")
+        )
     if contract.business_date_column:
         policies.append(("movement day", contract.business_date_column))
     if contract.encrypted:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RESULT_ROWS_MAX: Final = 65_536
 
 #: The ledger's own statements, then those of the parts that build on it; each part has its tables and its questions in files of its own.
-PARTS: Final = ("", "_holes", "_days", "_reconciling", "_files")
+PARTS: Final = ("", "_holes", "_days", "_reconciling", "_files", "_purging")
 
 
 def fixed_statements() -> dict[str, str]:

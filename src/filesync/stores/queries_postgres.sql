@@ -108,3 +108,12 @@ WHERE CAST(m.value ->> 'sealed' AS bigint) > coalesce((
     WHERE f.origin = p.peer AND f.dataset = m.value ->> 'dataset' AND f.audience = m.value ->> 'audience' AND f.epoch = p.epoch
 ), 0)
 ORDER BY p.peer_id;
+
+-- name: purge_unheard
+-- Batches of a day that were decided here and that their origin, when it was heard last, still counted as unanswered.
+SELECT i.name
+FROM fs_peer p CROSS JOIN json_array_elements(CAST(p.heartbeat AS json) -> 'feeds') AS m
+JOIN fs_feed f ON f.origin = p.peer AND f.dataset = m.value ->> 'dataset' AND f.audience = m.value ->> 'audience' AND f.epoch = p.epoch
+JOIN fs_incoming i ON i.feed_id = f.feed_id AND i.seq >= CAST(m.value ->> 'oldest_open' AS bigint)
+WHERE m.value ->> 'oldest_open' IS NOT NULL AND i.business_date = $1
+ORDER BY i.batch_id;

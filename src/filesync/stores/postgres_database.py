@@ -131,8 +131,7 @@ def shown(address: str) -> str:
     """An address as it may be shown: without password, and without settings of the connection."""
     parts = urlsplit(address)
     user = f"{parts.username}@" if parts.username else ""
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, user + host, parts.path, "", ""))
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class PostgresDatabase:
@@ -141,8 +140,9 @@ class PostgresDatabase:
     dialect = DIALECT
     schema: tuple[str, ...] = ("schema_postgres.sql",)
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, patience_s: float | None = None) -> None:
         self.address = address
+        self._session = _SESSION | ({} if patience_s is None else {"lock_timeout": f"{patience_s:.0f}s"})
         self.name = shown(address)
         self._statements: dict[str, str] = {}
         self._connection: Any = None
@@ -262,6 +262,7 @@ class PostgresDatabase:
         try:
             self._say("COMMIT")
         except TransportError as err:
+            self._open = False
             if err.code != "store-lost" or number is None or not self._was_committed(number):
                 raise
         self._open = False
@@ -315,7 +316,13 @@ class PostgresDatabase:
     # ------------------------------------------------------------------------------------------------ the connection
 
     def _connect(self) -> None:
-        import adbc_driver_postgresql.dbapi as adbc_postgresql  # an extra: who has no server does not need it
+        try:
+            import adbc_driver_postgresql.dbapi as adbc_postgresql  # an extra: who has no server does not need it
+        except ImportError as err:
+            raise ConfigError(
+                "driver-missing",
+                f"{self.name}: expected PostgreSQL's driver, got none: pip install 'filesync[postgres]'",
+            ) from err
 
         self._temporary = False
         try:
@@ -330,7 +337,7 @@ class PostgresDatabase:
             raise
 
     def _prepare(self) -> None:
-        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
+        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in self._session.items())
         # What is committed is on the disk, whatever the server does for others; a stronger promise of it is left as it is.
         durable = "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
         self._cursor.execute(f"SELECT {settings}, {durable}").fetchall()

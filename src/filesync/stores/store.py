@@ -23,16 +23,16 @@ from filesync.stores.database import QUERIES, schema_statements
 from filesync.stores.days import Days
 from filesync.stores.files import Files
 from filesync.stores.holes import Holes
-from filesync.stores.purging import Purges
 from filesync.stores.own_tables import OwnTables, Staging
+from filesync.stores.purging import Purges
 from filesync.stores.reconciling import Reconciling
 from filesync.stores.reporting import Reporting
 from filesync.stores.values import (
     CapturedFile,
     FeedSummary,
+    HeadMovedError,
     Heard,
     IncomingBatch,
-    HeadMovedError,
     IncomingRecord,
     MergeReport,
     OpenDelivery,
@@ -435,7 +435,9 @@ class Tx:
     def note_day(self, contract: Contract, batch_id: int, origem: str, day: date) -> None:
         """The rows of a day are about to be replaced: what of them does not come again is told to the statements as inactive."""
         if self._staging is not None and contract.business_date_column is not None:
-            same = f"{tables.quoted(contract.key[0])} = ? AND {tables.quoted(contract.business_date_column)} = ?"
+            same = (
+                f"{tables.quoted(contract.key[0])} = ? AND {tables.quoted(contract.business_date_column)} = ?"
+            )
             self._staging.note(batch_id, same, (origem, day))
 
     def run_own(self, statements: OwnStatements) -> None:

@@ -49,16 +49,14 @@ def listed(names: Iterable[str], prefix: str = "") -> str:
 def ensure_tables(db: Database, contract: Contract) -> None:
     """Make the tables of a contract, or add the columns that a later version brought. Raises `ConfigError` where a key differs."""
     for relation in contract.relations:
-        held = dict(db.select(QUERIES["table_columns"], (relation.table,)))
+        held = _held(db, relation)
+        if not held.keys() >= {column.name for column in relation.columns}:
+            db.lock("tables")  # of two importers one makes them
+            held = _held(db, relation)
         if not held:
             db.run(_create(db.dialect, relation))
             continue
-        key = [
-            name
-            for name, _ in sorted(
-                ((n, place) for n, place in held.items() if place), key=lambda item: item[1]
-            )
-        ]
+        key = sorted((name for name, place in held.items() if place), key=lambda name: held[name])
         if key != list(relation.key):
             raise ConfigError(
                 "key-changed",
@@ -72,9 +70,14 @@ def ensure_tables(db: Database, contract: Contract) -> None:
                 )
 
 
+def _held(db: Database, relation: Relation) -> dict[str, int]:
+    """The columns of a relation's table, with their places in the key (others 0); {} where it is not there."""
+    return dict(db.select(QUERIES["table_columns"], (relation.table,)))
+
+
 def lacks(db: Database, contract: Contract) -> bool:
     """Whether tables of an earlier version are there which `ensure_tables` would add something to."""
-    held = [dict(db.select(QUERIES["table_columns"], (relation.table,))) for relation in contract.relations]
+    held = [_held(db, relation) for relation in contract.relations]
     return bool(held[0]) and any(
         column.name not in columns
         for relation, columns in zip(contract.relations, held, strict=True)

@@ -77,6 +77,10 @@ class Server:
         secret = quote(self.password if password is None else password, safe="")
         return f"postgresql://{user}:{secret}@127.0.0.1:{self.port}/{database}{options}"
 
+    def named(self, database: str) -> str:
+        """The same without the password, as settings of a site may hold it."""
+        return f"postgresql://{ADMIN}@127.0.0.1:{self.port}/{database}"
+
     def execute(self, database: str, *statements: str) -> list[dict[str, Any]]:
         """Run statements, each its own transaction; the rows of the last one."""
         import adbc_driver_postgresql.dbapi as driver  # optional for users, so never imported with the module

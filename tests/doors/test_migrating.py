@@ -65,7 +65,7 @@ def test_a_store_that_was_brought_forward_is_what_a_new_one_is(tmp_path: Path, s
             "INSERT INTO fs_meta VALUES ('site', 'matriz'), ('role', 'matriz'), ('epoch', 'aaaaaaaa'), ('schema_version', '1')",
         )
     assert migrate_file(path) == Migration(str(path), 1, SCHEMA_VERSION, backup_of(path))
-    assert held_by_file(path) == SCHEMA_VERSION
+    assert held_by_file(path).version == SCHEMA_VERSION
     contracts = Registry.packaged()
     forms = [form for dataset in contracts.datasets() if (form := contracts.form(dataset)) is not None]
     with SqliteStore.open(path) as store:
@@ -216,7 +216,7 @@ def test_nothing_is_overwritten_by_the_copy(old: Path) -> None:
     assert migrate_file(old).backup == backup_of(old, ".3")
     assert backup_of(old).read_text() == "somebody's own"
     assert backup_of(old, ".2").is_symlink()
-    assert held_by_file(backup_of(old, ".3")) == 1
+    assert held_by_file(backup_of(old, ".3")).version == 1
     assert not backup_of(old, ".3.partial").exists()
 
 
@@ -245,7 +245,7 @@ def test_a_full_disk_is_the_road(old: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TransportError) as failure:
         migrate_file(old)
     assert failure.value.code == "disk-full"
-    assert held_by_file(old) == 1
+    assert held_by_file(old).version == 1
 
 
 # ---------------------------------------------------------------------------------------------------- interrupted
@@ -278,7 +278,7 @@ def test_an_interrupted_step_never_happened(old: Path, monkeypatch: pytest.Monke
             cuts += 1
     assert cuts > 30  # the copy, BEGIN, every statement of the step, COMMIT
     monkeypatch.undo()
-    assert held_by_file(old) == SCHEMA_VERSION
+    assert held_by_file(old).version == SCHEMA_VERSION
     # Each trial that got as far as its copy has left one; the first is still the store as it was.
     assert rows_of(backup_of(old)) == rows
 
@@ -320,7 +320,8 @@ def forward(home: Home) -> Migration:
 
 
 def held(home: Home) -> int:
-    return held_by_file(home.where) if isinstance(home.where, Path) else held_by_server(home.where)
+    found = held_by_file(home.where) if isinstance(home.where, Path) else held_by_server(home.where)
+    return found.version
 
 
 @pytest.fixture

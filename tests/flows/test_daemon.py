@@ -28,8 +28,7 @@ from filesync.demo.sales import sales_of_day
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange.incoming import import_all
 from filesync.exchange.links import LinkTrouble, describe, read_troubles
-from filesync.exchange.lock import SiteLock
-from filesync.exchange.station import LOCK_NAME, Station
+from filesync.exchange.lock import LOCK_NAME, SiteLock
 from filesync.protocol.identity import Role
 from filesync.scheduling import Bell
 from filesync.sources.completeness import Completeness, Sign
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from filesync.day.values import StepReport
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport, Progress
+    from filesync.exchange.station import Station
 
 #: How long something may take before a test fails; it is not waited for where it comes.
 PATIENCE_S = 20.0

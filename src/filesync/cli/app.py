@@ -22,6 +22,7 @@ from filesync.cli import (
     language,
     layouts,
     looking,
+    migrating,
     moving,
     peers,
     portal,
@@ -138,6 +139,7 @@ app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
 app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 
 app.command("init", rich_help_panel=SETTING_UP)(setup.init)
+app.command("migrate", rich_help_panel=SETTING_UP)(migrating.migrate)
 _peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
 _peer.command("add")(peers.peer_add)
 _peer.command("trust")(peers.peer_trust)

@@ -32,7 +32,8 @@ from filesync.day.waiting import again_s
 from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
 from filesync.exchange.links import LinkTrouble, read_troubles, write_troubles
-from filesync.exchange.lock import SiteLock
+from filesync.exchange.lock import DAEMON_LOCK, SiteLock
+from filesync.exchange.opening import bring_forward
 from filesync.exchange.reports import ImportReport, Progress, TurnReport
 from filesync.exchange.station import Station
 from filesync.protocol.identity import BatchName
@@ -99,7 +100,8 @@ class Daemon:
         """Until stopped. Raises ConfigError where the site cannot be opened, or is run already."""
         if not (self._root / config.FILE_NAME).exists():
             config.load(self._root)  # says so; a lock in a folder that is no site would only confuse
-        with SiteLock(self._root / "run" / "daemon.lock", 0.0, _RUNNING).held(), ExitStack() as stack:
+        with SiteLock(self._root / DAEMON_LOCK, 0.0, _RUNNING).held(), ExitStack() as stack:
+            self._bring_forward()
             self._open()
             stack.callback(self._close)
             self._remember()
@@ -204,6 +206,15 @@ class Daemon:
                 self._plan.troubles[name] = Trouble(since, known.failures, known.why, self._clock(), 0.0)
 
     # ---------------------------------------------------------------- the site as it is configured
+
+    def _bring_forward(self) -> None:
+        """After an upgrade, before anything is asked of the store."""
+        done = bring_forward(config.load(self._root))
+        if done.changed:
+            kept = {} if done.backup is None else {"backup": str(done.backup)}
+            self._log.warning(
+                "store-migrated", store=done.store, before=done.before, after=done.after, **kept
+            )
 
     def _open(self) -> None:
         stamps = _stamps(self._root, ())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from filesync.cli import screen
+from filesync.cli.asking import yes
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, listed
 from filesync.cli.options import HERE, Json, Root, site_id
@@ -324,17 +325,11 @@ def _ask(peer: str, link: SftpLink, shown: HostKey, confirmed: Collection[str], 
         )
     screen.say(_("The server of {peer}, {place}, shows this key:").format(peer=peer, place=link.place))
     screen.say(f"  {shown.kind} {shown.fingerprint}", "bold")
-    if not _yes(_("Did its owner tell you the same fingerprint?")):
+    if not yes(_("Did its owner tell you the same fingerprint?")):
         raise ConfigError(
             "fingerprint-refused",
             _("the key of {place} was not confirmed; nothing was changed").format(place=link.place),
         )
-
-
-def _yes(question: str) -> bool:
-    """Ask for a yes, in either language; anything else is a no."""
-    answer = typer.prompt(question + " " + _("[y/N]"), default="", show_default=False)
-    return str(answer).strip().lower() in {"y", "yes", "s", "sim"}
 
 
 def _must_be(peer: str, folder: Path) -> None:

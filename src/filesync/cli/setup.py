@@ -25,15 +25,27 @@ def init(
         ),
     ],
     role: Annotated[Role, typer.Option("--role", help="What it is for.")],
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="postgresql://…", help="A PostgreSQL server keeps data and ledger, in this database, which holds no password (~/.pgpass does).", show_default="filesync.db in the folder"),
+    ] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option("--store-password-file", metavar="FILE", help="In the site's folder, for its owner only: the password, and nothing else.", show_default=False),
+    ] = None,
     as_json: Json = False,
-) -> Ending:
+) -> Ending:  # fmt: skip
     """Make a new site: its folders, its key, its settings (filesync.toml) and its database."""
+    if password_file is not None and store is None:
+        raise typer.BadParameter(
+            _("a store in the site's folder has no password"), param_hint="--store-password-file"
+        )
     root = directory.absolute()
     with screen.Watch(quiet=as_json):
         from filesync import config
         from filesync.exchange.station import Station
 
-        Station.init(root, site=site, role=role)
+        Station.init(root, site=site, role=role, store=store, store_password_file=password_file)
         key = config.load(root).key.public
     if as_json:
         screen.say_json(

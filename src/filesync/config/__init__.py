@@ -7,6 +7,7 @@ from filesync.config.roster import FILE_NAME as ROSTER_NAME
 from filesync.config.roster import TEMPLATE as ROSTER_TEMPLATE
 from filesync.config.roster import Roster, SiteEntry, load_roster
 from filesync.config.site import (
+    DATABASE_NAME,
     FILE_NAME,
     KEY_NAME,
     RELAYS_BY_ROLE,
@@ -36,8 +37,10 @@ from filesync.config.steps import (
     day_steps,
     parse_day_time,
 )
+from filesync.config.storing import Server, read_password, readable_by_others
 
 __all__ = [
+    "DATABASE_NAME",
     "FILE_NAME",
     "KEY_NAME",
     "RELAYS_BY_ROLE",
@@ -53,6 +56,7 @@ __all__ = [
     "OverrideSection",
     "Peer",
     "Roster",
+    "Server",
     "Settings",
     "SiteEntry",
     "SiteId",
@@ -67,7 +71,9 @@ __all__ = [
     "load_roster",
     "parse_day_time",
     "pinned_path",
+    "read_password",
     "read_public_key",
+    "readable_by_others",
     "render_new",
     "render_peer",
     "toml_text",

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from filesync.config.applying import ApplySection, own_statements
 from filesync.config.importing import ExecutorChoice, ImportSection
 from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
+from filesync.config.storing import Server
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
 from filesync.protocol.signing import PublicKey, SigningKey
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from filesync.stores.own_statements import OwnStatements
 
 FILE_NAME = "filesync.toml"
+DATABASE_NAME = "filesync.db"
 KEY_NAME = "site_ed25519"
 
 #: What a role may send, unless `may_send` of the peer says otherwise (design.md §7, invariant 11).
@@ -177,19 +179,11 @@ class Reconciling(_Section):
     )
 
 
-def _check_store(address: str) -> str:
-    """An address of a server. Where no store is named, it is the embedded one."""
-    if not address.startswith(("postgresql://", "postgres://")):
-        raise ValueError(
-            "expected an address postgresql://user@host/database; without `store` it is the file filesync.db"
-        )
-    return address
-
-
 class _File(_Section):
     site: SiteId
     role: Role
-    store: Annotated[str, AfterValidator(_check_store)] | None = None
+    store: str | None = None
+    store_password_file: str | None = None
     limits: Limits = Limits()
     schedule: Timetable = Timetable()
     steps: dict[str, StepSection] = Field(default_factory=dict)
@@ -221,14 +215,15 @@ class Settings:
     overrides: OverrideSection = field(default_factory=OverrideSection)
     reconciliation: Reconciling = field(default_factory=Reconciling)
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
-    store: str | None = None
+    #: Who keeps the store; None: it is a file in the site's folder.
+    server: Server | None = None
     #: What is run, besides, for each group of batches of a dataset: the user's own statements.
     apply: Mapping[str, OwnStatements] = field(default_factory=dict)
 
     @property
-    def database(self) -> Path | str:
-        """Where the store is: the embedded store's file, or the address of a server."""
-        return self.store or self.root / "filesync.db"
+    def database(self) -> Path | Server:
+        """Where the store is: the embedded store's file, or a server."""
+        return self.server or self.root / DATABASE_NAME
 
     def members(self, audience: str) -> tuple[str, ...]:
         """The sites behind an audience: a configured group, a role's group (`caixas`, `postos`), or one peer."""
@@ -303,9 +298,23 @@ def load(root: Path) -> Settings:
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), _pinned_keys(root, file.peers), file.schedule,
-        _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), file.store,
+        _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), _server(path, root, file),
         own_statements(root, file.apply),
     )  # fmt: skip
+
+
+def _server(path: Path, root: Path, file: _File) -> Server | None:
+    secret = file.store_password_file
+    if file.store is None:
+        if secret is not None:
+            raise ConfigError(
+                "config-invalid", f"{path}:\n  store_password_file: there is no `store` that it belongs to"
+            )
+        return None
+    try:
+        return Server.parse(file.store, None if secret is None else root / secret)
+    except ConfigError as err:
+        raise ConfigError(err.code, f"{path}: {err.message}") from err
 
 
 def _steps(path: Path, sections: Mapping[str, StepSection]) -> dict[str, Step]:
@@ -364,10 +373,11 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def render_new(site: str, role: Role, store: str | None = None) -> str:
-    """The commented `filesync.toml` of a new site; with `store` the address of the server that has its store."""
-    named = f"store = {toml_text(store)}\n" if store is not None else ""
-    return _TEMPLATE.format(site=site, role=role.value, store=named)
+def render_new(site: str, role: Role, store: str | None = None, password_file: str | None = None) -> str:
+    """The commented `filesync.toml` of a new site; with `store` the address of the server that keeps its store."""
+    named = {"store": store, "store_password_file": password_file}
+    lines = [f"{name} = {toml_text(value)}\n" for name, value in named.items() if value is not None]
+    return _TEMPLATE.format(site=site, role=role.value, store="".join(lines))
 
 
 def render_peer(name: str, peer: Peer) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from filesync.exchange.station import LOCK_NAME
+from filesync.exchange.lock import LOCK_NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filesync import config
@@ -16,6 +15,7 @@ from filesync.doctor.holder import holder_of
 from filesync.doctor.probes import ProbeDifferentError, probe, remove_left_behind
 from filesync.errors import FilesyncError, TransportError
 from filesync.exchange.folders import PARTIAL, Folders
+from filesync.exchange.lock import DAEMON_LOCK
 from filesync.language import _, listed, mark
 from filesync.stores.checking import quick_check
 from filesync.stores.sqlite import SqliteStore
@@ -23,6 +23,7 @@ from filesync.writers.durable import fsync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from filesync.config import Settings
 
@@ -271,7 +272,7 @@ def _readable_by_others(path: Path) -> str | None:
 
 def lock(root: Path) -> Finding:
     """Who works in the site's folder now, and whether it runs by itself. That somebody does is no fault; the doctor needs no lock."""
-    daemon = holder_of(root, Path("run") / "daemon.lock")
+    daemon = holder_of(root, DAEMON_LOCK)
     by_itself = (
         _("; filesync run is at work (process {pid})").format(pid=daemon.pid or _("unknown"))
         if daemon.held

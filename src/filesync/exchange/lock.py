@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -16,9 +17,12 @@ from filesync.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-
+#: In a site's folder: whoever holds it works there now; whoever holds the other runs the site by itself (`filesync run`).
+LOCK_NAME = "filesync.lock"
+DAEMON_LOCK = Path("run") / "daemon.lock"
+#: How long a command waits for another one in the same folder before it gives up.
+LOCK_PATIENCE_S = 10.0
 #: How often a held lock is asked for: a daemon that was woken by a command waits for that command, and no longer.
 POLL_S = 0.01
 

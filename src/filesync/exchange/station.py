@@ -25,7 +25,7 @@ from filesync.exchange.folders import Folders
 from filesync.exchange.heartbeats import beat
 from filesync.exchange.holes import Resent, resend
 from filesync.exchange.incoming import import_all
-from filesync.exchange.lock import SiteLock
+from filesync.exchange.lock import LOCK_NAME, LOCK_PATIENCE_S, SiteLock
 from filesync.exchange.opening import create_store, open_store, site_contracts
 from filesync.exchange.parallel import import_wide
 from filesync.exchange.reports import (
@@ -59,10 +59,6 @@ if TYPE_CHECKING:
     from filesync.contracts import Registry
     from filesync.stores.hole_values import VoidRecord
 
-LOCK_NAME = "filesync.lock"
-#: How long a command waits for another one in the same folder before it gives up.
-LOCK_PATIENCE_S = 10.0
-
 
 class Station:
     """A site, opened for work. Use it as a context manager, or call `close()`.
@@ -79,12 +75,22 @@ class Station:
         self._tried = False
 
     @classmethod
-    def init(cls, root: Path, *, site: str, role: Role, store: str | None = None) -> None:
+    def init(
+        cls,
+        root: Path,
+        *,
+        site: str,
+        role: Role,
+        store: str | None = None,
+        store_password_file: str | None = None,
+    ) -> None:
         """Make a site: folders, key, commented `filesync.toml`, store. Safe to repeat after a crash; never over another site.
 
-        The store is embedded, or on the server at the address `store`.
+        The store is embedded, or on the server at the address `store`; its password may lie in a file in the site's folder.
         """
         check_id(site)
+        secret = None if store_password_file is None else root / store_password_file
+        server = None if store is None else config.Server.parse(store, secret)
         if (root / config.FILE_NAME).exists():
             raise ConfigError("exists", f"{root} is a site already: {root / config.FILE_NAME} exists")
         folders = Folders(root)
@@ -98,14 +104,19 @@ class Station:
             public = config.key_path(root).with_suffix(".pub")
             public.write_text(key.public.to_openssh(site) + "\n", encoding="utf-8")
         made = Site(site, role, new_epoch(secrets.token_bytes(8)))
-        if store is not None:
-            create_store(store, made)
-        elif not (root / "filesync.db").exists():
-            create_store(root / "filesync.db", made)
+        embedded = root / config.DATABASE_NAME
+        if server is not None and embedded.exists():
+            raise ConfigError(
+                "store-elsewhere",
+                f"{root}: expected a folder without a store, got {embedded}, which does not move to a server by itself",
+            )
+        create_store(server or embedded, made)
         if role is Role.MATRIZ:
             (root / config.ROSTER_NAME).write_text(config.ROSTER_TEMPLATE, encoding="utf-8")
         # Last: at this instant the folder is a site.
-        (root / config.FILE_NAME).write_text(config.render_new(site, role, store), encoding="utf-8")
+        (root / config.FILE_NAME).write_text(
+            config.render_new(site, role, store, store_password_file), encoding="utf-8"
+        )
 
     @classmethod
     def open(

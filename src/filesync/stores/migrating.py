@@ -17,6 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from filesync.errors import ConfigError
+from filesync.protocol.identity import Role
 from filesync.stores import schema_version
 from filesync.stores.backing_up import back_up
 from filesync.stores.database import QUERIES, named_statements
@@ -63,6 +64,20 @@ STEPS: Final[list[Step]] = [Step(2, _written("v2.sql"), None, _products)]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a store says of itself, of whatever version it is: `fs_meta` never changes its form."""
+
+    version: int
+    site: str
+    role: Role
+
+    @property
+    def current(self) -> bool:
+        """Whether it is of this program's version."""
+        return self.version == schema_version.SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """What was done: from which version to which. `backup`: where the copy of an embedded store lies; None where nothing was to be done."""
 
@@ -77,8 +92,13 @@ class Migration:
         return self.before != self.after
 
 
-def held_by_file(path: Path) -> int:
-    """The schema version of an embedded store. Raises `ConfigError` where there is none."""
+def held_by_file(path: Path) -> Held:
+    """What an embedded store is. Raises `ConfigError` where there is none."""
+    if not path.is_file():
+        raise ConfigError(
+            "store-missing",
+            f"{path}: expected the site's store, got nothing; make a site with `filesync init`",
+        )
     db = SqliteDatabase(path)
     try:
         return _held(db, str(path))
@@ -86,8 +106,8 @@ def held_by_file(path: Path) -> int:
         db.close()
 
 
-def held_by_server(address: str) -> int:
-    """The schema version of a store on a server. Raises `ConfigError` where there is none."""
+def held_by_server(address: str) -> Held:
+    """What a store on a server is. Raises `ConfigError` where there is none."""
     db = PostgresDatabase(address)
     try:
         return _held(db, shown(address))
@@ -99,7 +119,7 @@ def migrate_file(path: Path) -> Migration:
     """Bring an embedded store forward; a newer one is refused. Whoever calls holds the site's lock: nobody else works in its folder."""
     db = SqliteDatabase(path)
     try:
-        before = _held(db, str(path))
+        before = _held(db, str(path)).version
         steps = _steps_from(before, str(path))
         if not steps:
             return Migration(str(path), before, before)
@@ -118,7 +138,7 @@ def migrate_server(address: str) -> Migration:
     db = PostgresDatabase(address)
     try:
         name = shown(address)
-        before = _held(db, name)
+        before = _held(db, name).version
         steps = _steps_from(before, name)
         for step in steps:
             _take(db, step, step.postgres, lambda _: None, lock=_SAID["nobody_else"])
@@ -127,13 +147,13 @@ def migrate_server(address: str) -> Migration:
         db.close()
 
 
-def _held(db: Database, name: str) -> int:
+def _held(db: Database, name: str) -> Held:
     if not db.select(QUERIES["has_ledger"])[0][0]:
         raise ConfigError(
             "store-missing", f"{name}: expected the site's store, got a database without a ledger"
         )
-    found: int = db.select(schema_version.HELD)[0][0]
-    return found
+    meta = dict(db.select(QUERIES["read_meta"]))
+    return Held(int(meta["schema_version"]), meta["site"], Role(meta["role"]))
 
 
 def _steps_from(held: int, name: str) -> list[Step]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from network import DAY, Network, rows, sales, table
+from network import DAY, ENGINES, Network, rows, sales, table
 
 from filesync.config import ExecutorKind
 from filesync.errors import ConfigError
@@ -43,9 +43,21 @@ LOCAL = ("threads:2", "processes:2")
 
 
 @pytest.fixture(scope="module")
-def mail(tmp_path_factory: pytest.TempPathFactory) -> Network:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where stores are: embedded, unless a test says `@on_both`."""
+    return str(getattr(request, "param", ENGINES[0]))
+
+
+on_both = pytest.mark.parametrize("engine", ENGINES, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def mail(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine: str
+) -> Iterator[Network]:
     """A matriz in whose inboxes the batches of six tills lie: good ones, corrections, a damaged one, a hole, a number given up, a false claim."""
-    net = Network(tmp_path_factory.mktemp("mail") / "net")
+    server = request.getfixturevalue("postgresql") if engine == "postgresql" else None
+    net = Network(tmp_path_factory.mktemp("mail") / "net", server=server)
     net.site("matriz", Role.MATRIZ)
     for name in TILLS:
         net.site(name, Role.CAIXA)
@@ -66,7 +78,8 @@ def mail(tmp_path_factory: pytest.TempPathFactory) -> Network:
     _payload(inbox / "caixa-03", 2).write_bytes(b"not what was claimed")
     _claim_more(_manifest(inbox / "caixa-06", 3))
     net.close()
-    return net
+    yield net
+    net.leave()
 
 
 def _manifest(folder: Path, seq: int) -> Path:
@@ -88,7 +101,7 @@ def _claim_more(path: Path) -> None:
 def net(mail: Network, tmp_path: Path) -> Iterator[Network]:
     made = mail.copy_of(tmp_path / "net")
     yield made
-    made.close()
+    made.leave()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +110,7 @@ def alone(mail: Network, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     net = mail.copy_of(tmp_path_factory.mktemp("alone") / "net")
     told = net["matriz"].import_()
     ended = state(net), said(told)
-    net.close()
+    net.leave()
     return ended
 
 
@@ -191,6 +204,7 @@ def test_the_mail_holds_every_kind_of_trouble(alone: tuple[dict[str, Any], dict[
     assert told["voided"]
 
 
+@on_both
 @pytest.mark.parametrize("executor", LOCAL)
 def test_by_workers_as_alone(
     net: Network, alone: tuple[dict[str, Any], dict[str, Any]], executor: str
@@ -301,6 +315,7 @@ def end(ctx: Context, origins: tuple[str, ...]) -> parallel.Brought:
     return dying("end", ctx, origins)
 
 
+@on_both
 @pytest.mark.skipif(os.name == "nt", reason="nothing is killed like that there")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_that_is_killed_changes_nothing(
@@ -381,6 +396,7 @@ def on(cluster: Any) -> str:
     return str(cluster.scheduler_address).replace("tcp://", "dask://")
 
 
+@on_both
 def test_on_a_cluster_as_alone(
     net: Network, alone: tuple[dict[str, Any], dict[str, Any]], cluster: Any
 ) -> None:
@@ -473,11 +489,15 @@ def test_a_cluster_that_is_not_there_is_done_without(
 # ------------------------------------------------------------------------------------------------ two at a time
 
 
+def _machine(net: Network) -> str | None:
+    return workers.machine() if net.server is None else None
+
+
 def test_one_share_by_two_workers_at_once(net: Network, alone: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """A worker that is taken for lost may still be at work when another one begins: they do it one after the other."""
     ctx = net["matriz"].context
     run = fence.begin(net.root / "matriz")
-    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, workers.machine())
+    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, _machine(net))
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda _: workers.do(import_share, task), range(2)))
     fence.end(run)
@@ -486,13 +506,14 @@ def test_one_share_by_two_workers_at_once(net: Network, alone: tuple[dict[str, A
     assert but_missing(state(net)) == but_missing(alone[0])
 
 
+@on_both
 def test_two_at_once_without_a_fence_are_decided_by_the_ledger(
     net: Network, alone: tuple[dict[str, Any], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the fence keeps apart are files. Rows and receipts are the same without it, whoever of two comes first."""
     monkeypatch.setattr(fence, "share", _unfenced)
     run = fence.begin(net.root / "matriz")
-    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, workers.machine())
+    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, _machine(net))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: workers.do(import_share, task), range(2)))
     fence.end(run)
@@ -510,7 +531,7 @@ def _unfenced(run: Path, number: int) -> Iterator[fence.Share]:
 
 def test_a_worker_that_comes_too_late_does_nothing(net: Network) -> None:
     run = fence.begin(net.root / "matriz")
-    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, workers.machine())
+    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, SOFTWARE, _machine(net))
     fence.end(run)
     before = state(net)
     outcome = workers.do(import_share, task)
@@ -549,7 +570,7 @@ def test_what_a_crash_left_at_work_is_waited_for(net: Network, monkeypatch: pyte
 
 def test_workers_of_another_version_or_machine_are_done_without(net: Network) -> None:
     run = fence.begin(net.root / "matriz")
-    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, "filesync 0.0", workers.machine())
+    task = workers.Task(net.root / "matriz", run, 0, TILLS, net.clock, "filesync 0.0", _machine(net))
     assert workers.do(import_share, task).code == "worker-unfit"
     assert (
         workers.do(import_share, replace(task, software=SOFTWARE, machine="another")).code == "worker-unfit"

@@ -31,6 +31,9 @@ class PostgresStore(Store):
         return cls._create(PostgresDatabase(address), shown(address), site)
 
     @classmethod
-    def open(cls, address: str) -> Self:
-        """Open a store. Raises `ConfigError` where there is none, or one that this version cannot read."""
-        return cls._open(PostgresDatabase(address), shown(address))
+    def open(cls, address: str, *, patience_s: float | None = None) -> Self:
+        """Open a store. Raises `ConfigError` where there is none, or one that this version cannot read.
+
+        `patience_s`: how long others' locks are waited for before that is a `TransportError`; a few seconds where nothing is said.
+        """
+        return cls._open(PostgresDatabase(address, patience_s=patience_s), shown(address))

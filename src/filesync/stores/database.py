@@ -97,8 +97,8 @@ class Database(Protocol):
     def ingest(self, table: str, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> int:
         """Append rows by column name. Raises `KeyExistsError` where a key is there already; what came before it stays until a rollback."""
 
-    def measure(self, temporary: str) -> None:
-        """A temporary table was filled: who plans statements may look how large it is."""
+    def measure(self, temporary: str, columns: Sequence[str] = ()) -> None:
+        """A temporary table was filled: who plans statements may look how large it is, and at all of its columns or at these."""
 
     def run_given(self, statement: str) -> None:
         """Run one statement of a user's, as it is written. Raises `StatementFailedError` with the database's words where the road is not to blame."""

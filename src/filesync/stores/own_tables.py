@@ -148,7 +148,7 @@ class Staging:
         staged = staged_tables(self._db.dialect, self._contract)
         if self._rows >= MEASURED_ROWS_MIN:
             for table in staged:
-                self._db.measure(table)
+                self._db.measure(table, self._contract.key)  # it is the keys by which rows are found
         for number, statement in enumerate(statements.each, 1):
             try:
                 self._db.run_given(statement.text)

@@ -230,9 +230,10 @@ class PostgresDatabase:
                 raise
             raise StatementFailedError(_words(cause)) from cause
 
-    def measure(self, temporary: str) -> None:
+    def measure(self, temporary: str, columns: Sequence[str] = ()) -> None:
         """Look how large a temporary table has become: nothing else does."""
-        self.run(f'ANALYZE pg_temp."{temporary}"')
+        names = '", "'.join(columns)
+        self.run(f'ANALYZE pg_temp."{temporary}"' + (f' ("{names}")' if columns else ""))
 
     # ------------------------------------------------------------------------------------------------ transactions
 

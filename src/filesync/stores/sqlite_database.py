@@ -152,7 +152,7 @@ class SqliteDatabase:
             self._explain(err)
         return count
 
-    def measure(self, temporary: str) -> None:
+    def measure(self, temporary: str, columns: Sequence[str] = ()) -> None:
         """Nothing to do: statements say in which order to go."""
 
     def run_given(self, statement: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from filesync.doctor import agreement, clocks, links, machine, site
+from filesync.doctor import agreement, clocks, links, machine, own_tables, site
 from filesync.doctor.exceptions import Exceptions, exceptions
 from filesync.doctor.findings import Finding, Outcome, failed, skipped
 from filesync.errors import ConfigError, FilesyncError
@@ -76,6 +76,8 @@ def _steps(
     yield "database", lambda: site.database(root, settings)
     told: list[Newest] = []
     yield "ledger", lambda: _read(root / "filesync.db", told)
+    if settings is not None and settings.apply:
+        yield own_tables.CHECK, partial(own_tables.examine_own_tables, root, settings)
     yield "clock", lambda: clocks.clock(root, clock(), told[0] if told else None)
     yield "antivirus", lambda: iter([machine.antivirus(root)])
     yield mark("watcher events"), lambda: machine.events(root)

@@ -30,10 +30,10 @@ def migrate(
     root = root.absolute()
     with screen.Watch(quiet=as_json) as watch:
         from filesync import config
-        from filesync.exchange.opening import known_as, migrate, needs_migration
+        from filesync.exchange.opening import is_current, known_as, migrate
 
         where = config.load(root).database
-        if not (agreed or isinstance(where, Path)) and needs_migration(root):
+        if not (agreed or isinstance(where, Path)) and not is_current(where):
             watch.aside(lambda: _ask(known_as(where), as_json=as_json))
         done = migrate(root)
     if as_json:

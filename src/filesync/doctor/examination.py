@@ -6,22 +6,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filesync.config import DATABASE_NAME
 from filesync.doctor import agreement, clocks, links, machine, own_tables, site
 from filesync.doctor.exceptions import Exceptions, exceptions
 from filesync.doctor.findings import Finding, Outcome, failed, skipped
+from filesync.doctor.server import store as store_of
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.context import Clock, system_clock
-from filesync.exchange.opening import site_contracts
+from filesync.exchange.opening import is_current, site_contracts
 from filesync.language import _, mark
 from filesync.stores.checking import Newest, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from filesync.config import Settings
+    from filesync.config import Server, Settings
 
 #: Told the name of what is examined next, for a person who waits.
 Tell = Callable[[str], None]
@@ -73,9 +75,13 @@ def _steps(
     if any((root / "schemas").glob("*.json")):
         yield "contracts", lambda: iter([agreement.own(site_contracts(root))])
     yield "lock", lambda: iter([site.lock(root)])
-    yield "database", lambda: site.database(root, settings)
+    server = None if settings is None else settings.server
+    if settings is not None and server is not None:
+        yield "database", partial(store_of, settings, server, clock)
+    else:
+        yield "database", lambda: site.database(root, settings)
     told: list[Newest] = []
-    yield "ledger", lambda: _read(root / "filesync.db", told)
+    yield "ledger", lambda: _read(root / DATABASE_NAME if server is None else server, told)
     if settings is not None and settings.apply:
         yield own_tables.CHECK, partial(own_tables.examine_own_tables, root, settings)
     yield "clock", lambda: clocks.clock(root, clock(), told[0] if told else None)
@@ -93,11 +99,11 @@ def _versions(root: Path, told: list[Newest], name: str) -> Iterator[Finding]:
     yield from agreement.versions(site_contracts(root), told[0] if told else None, name)
 
 
-def _read(path: Path, told: list[Newest]) -> Iterator[Finding]:
-    """The ledger's newest entries. What is wrong with a file that cannot be opened at all, `database` says."""
+def _read(where: Path | Server, told: list[Newest]) -> Iterator[Finding]:
+    """The ledger's newest entries. What is wrong with a store that cannot be opened at all, or is of another version, `database` says."""
     with suppress(FilesyncError):
-        if path.is_file():
-            told.append(newest(path))
+        if is_current(where):
+            told.append(newest(where if isinstance(where, Path) else where.full_address()))
     yield from ()
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filesync.config import DATABASE_NAME
+from filesync.exchange.lock import LOCK_NAME
+
 if TYPE_CHECKING:
     from filesync.config import Settings
 
@@ -41,11 +44,15 @@ def exceptions(root: Path, settings: Settings | None) -> Exceptions:
                 connections.append(f"TCP 445 to {server} (share, {name})")
         else:
             connections.append(f"TCP {link.port} to {link.host} (SFTP, {name})")
-    database = root / "filesync.db"
+    server = None if settings is None else settings.server
+    database = root / DATABASE_NAME
+    files = (str(database), f"{database}-wal", f"{database}-shm") if server is None else ()
+    if server is not None:
+        connections.append(f"TCP to {server.place} (PostgreSQL)")
     return Exceptions(
         tuple(dict.fromkeys(str(path) for path in _programs())),
         tuple(dict.fromkeys(folders)),
-        (str(database), f"{database}-wal", f"{database}-shm", str(root / "filesync.lock")),
+        (*files, str(root / LOCK_NAME)),
         tuple(connections),
     )
 

@@ -91,9 +91,9 @@ def migrate(root: Path) -> Migration:
         return bring_forward(settings)
 
 
-def needs_migration(root: Path) -> bool:
-    """Whether there is anything to bring forward."""
-    return not _held(config.load(root).database).current
+def is_current(where: Path | Server) -> bool:
+    """Whether the store is of this program's version. Raises `ConfigError` where there is none."""
+    return _held(where).current
 
 
 def known_as(where: Path | Server) -> str:

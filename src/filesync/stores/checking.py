@@ -13,10 +13,13 @@ from filesync.protocol.heartbeat import Heartbeat
 from filesync.protocol.receipt import Receipt
 from filesync.stores import peers
 from filesync.stores.database import QUERIES
+from filesync.stores.postgres_database import PostgresDatabase
 from filesync.stores.sqlite_database import SqliteDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from filesync.stores.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,9 @@ def quick_check(path: Path, problems_max: int = 10) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def newest(path: Path) -> Newest:
-    """The newest entries, without reading history."""
-    db = SqliteDatabase(path)
+def newest(where: Path | str) -> Newest:
+    """The newest entries of the embedded store, or of the one on the server at this address, without reading history."""
+    db: Database = PostgresDatabase(where) if isinstance(where, str) else SqliteDatabase(where)
     try:
         with db.snapshot():
             sealed = db.select(QUERIES["doctor_sealed"])

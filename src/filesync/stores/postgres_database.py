@@ -35,6 +35,8 @@ from filesync.stores.values import KeyExistsError, KeyRepeatedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+#: Older servers do not tell what became of a transaction.
+VERSION_MIN: Final = 13
 #: How long a lock that somebody else holds is waited for. Paired with TransportError "store-busy": the next turn tries again.
 LOCK_PATIENCE_S: Final = 10
 #: How long the end of a transaction whose connection was lost is asked for, and between two questions.
@@ -338,13 +340,20 @@ class PostgresDatabase:
             raise
 
     def _prepare(self) -> None:
-        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in self._session.items())
+        settings = ", ".join(
+            f"set_config('{name}', '{value}', false)" for name, value in self._session.items()
+        )
         # What is committed is on the disk, whatever the server does for others; a stronger promise of it is left as it is.
         durable = "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
         self._cursor.execute(f"SELECT {settings}, {durable}").fetchall()
-        encoding, schema = self._cursor.execute(
-            "SELECT current_setting('server_encoding'), current_schema()::text"
+        version, encoding, schema = self._cursor.execute(
+            "SELECT current_setting('server_version_num')::int8, current_setting('server_encoding'), current_schema()::text"
         ).fetchall()[0]
+        if version < VERSION_MIN * 10_000:
+            raise ConfigError(
+                "store-refused",
+                f"{self.name}: expected PostgreSQL {VERSION_MIN} or newer, got {version // 10_000}",
+            )
         if encoding != "UTF8":
             raise ConfigError(
                 "store-refused", f"{self.name}: expected a database with encoding UTF8, got {encoding}"

@@ -11,6 +11,7 @@ What is missing is worked out by pure functions over runs of numbers: a peer may
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING
 
 from filesync.errors import ConfigError
 from filesync.exchange.reports import Held
-from filesync.exchange.restoring import lying_in_outboxes, restore_outboxes
+from filesync.exchange.restoring import PURGED, lying_in_outboxes, purged, restore_outboxes
 from filesync.protocol.heartbeat import WANTED_MAX, WANTED_NUMBERS_MAX, Wanted
 from filesync.protocol.identity import Feed, parse_file_name
+from filesync.protocol.manifest import Manifest
 from filesync.stores.hole_values import HoleRecord, SentNumber
 from filesync.timetable import parse_duration
 
@@ -193,7 +195,10 @@ def ship_again(ctx: Context, peer: str, asked: Sequence[Wanted], asked_at: str, 
     for wish in asked:
         feed = Feed(ctx.me, wish.dataset, wish.audience)
         found = ctx.store.holes.numbers(feed, wish.epoch, wish.missing)
-        again += _reopen(ctx, [number for number in found if peer in number.verdicts], [peer], asked_at)
+        theirs = [number for number in found if peer in number.verdicts]
+        gone = _purged(ctx, theirs)
+        report.waiting += [Held(peer, stem, PURGED, message) for stem, message in gone.items()]
+        again += _reopen(ctx, [n for n in theirs if n.name.stem not in gone], [peer], asked_at)
     if again:
         restore_outboxes(ctx, lying_in_outboxes(ctx))
         report.sent_again += [
@@ -236,6 +241,17 @@ def _reopen(
     return [n.name.stem for n in numbers if n.batch_id in ids or n.name.stem in stems]
 
 
+def _purged(ctx: Context, numbers: Sequence[SentNumber]) -> dict[str, str]:
+    """Those of these batches of which nothing can leave again, with the reason. A void is written from the ledger, and can."""
+    voided = ctx.store.holes.taken(number.name.stem for number in numbers)
+    return {
+        number.name.stem: message
+        for number in numbers
+        if number.name.stem not in voided
+        and (message := purged(ctx, Manifest.from_signed(json.loads(number.manifest)))) is not None
+    }
+
+
 def _lost(ctx: Context, shipped_at: str, asked_at: str) -> bool:
     return patient(ctx, shipped_at) or datetime.fromisoformat(asked_at) > datetime.fromisoformat(shipped_at)
 
@@ -264,6 +280,8 @@ def resend(ctx: Context, feed: Feed, seqs: Sequence[int] = (), epoch: str | None
         raise ConfigError(
             "resend-unknown", f"{feed}: nothing was sealed here under number {_listed(unknown)}"
         )
+    if gone := _purged(ctx, numbers):
+        raise ConfigError(PURGED, next(iter(gone.values())))
     recipients = {recipient for number in numbers for recipient in number.verdicts}
     again = _reopen(ctx, numbers, sorted(recipients))
     restore_outboxes(ctx, lying_in_outboxes(ctx))

@@ -32,7 +32,7 @@ from filesync.writers import durable
 from filesync.writers.payload import write_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -207,8 +207,7 @@ def _finish(
     )
     ctx.store.record_sealed([prepared.record for prepared in wave], forget_others=order.mode is Mode.SNAPSHOT)
     # At this instant the numbers are used; the manifests can be written again from the ledger.
-    for peer in recipients:
-        publish_manifests(ctx, [prepared.manifest for prepared in wave], peer)
+    publish_manifests(ctx, [prepared.manifest for prepared in wave], recipients)
     for prepared in wave:
         record = prepared.record
         totals = prepared.manifest.totals
@@ -228,9 +227,14 @@ def _named_once(contract: Contract, temporary: Path, sealing: _Sealing) -> None:
         )
 
 
-def publish_manifests(ctx: Context, manifests: Iterable[Manifest], recipient: str) -> None:
-    """Make batches exist for a recipient: their payloads lie in its outbox already."""
-    outbox, key = ctx.folders.outbox(recipient), ctx.settings.key
-    durable.publish_many(
-        [(outbox, manifest.name.manifest, encode(manifest.to_signed(), key)) for manifest in manifests]
-    )
+def publish_manifests(ctx: Context, manifests: Iterable[Manifest], recipients: Sequence[str]) -> None:
+    """Make batches exist for these recipients: their payloads lie in the outboxes already.
+
+    Written once and linked, as the payload is: a manifest names all its recipients, and there may be thousands of them.
+    """
+    first, *others = (ctx.folders.outbox(peer) for peer in recipients)
+    texts = [
+        (manifest.name.manifest, encode(manifest.to_signed(), ctx.settings.key)) for manifest in manifests
+    ]
+    durable.publish_many([(first, name, text) for name, text in texts])
+    durable.link_many([(first / name, outbox, name) for outbox in others for name, _ in texts])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from filesync.exchange import quarantine
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: A batch that waits for its receipt, and whose payload lies nowhere any more.
 LOST: Final = "payload-lost"
+#: A batch that somebody asks for, and whose payload was removed when its day was long over.
+PURGED: Final = "payload-purged"
 
 
 def restore_outboxes(ctx: Context, present: Mapping[str, Collection[str]]) -> set[tuple[str, str]]:
@@ -53,6 +56,7 @@ def restore_outboxes(ctx: Context, present: Mapping[str, Collection[str]]) -> se
     # Only of these, and once for each batch: a manifest names all its recipients, and each of them has a delivery.
     texts = ctx.store.manifests({delivery.name for delivery in incomplete}) if incomplete else {}
     manifests = {name: Manifest.from_signed(json.loads(text)) for name, text in texts.items()}
+    unpublished: dict[str, list[str]] = defaultdict(list)
     for delivery in incomplete:
         manifest = manifests[delivery.name]
         here = present.get(delivery.recipient, ())
@@ -62,7 +66,9 @@ def restore_outboxes(ctx: Context, present: Mapping[str, Collection[str]]) -> se
             manifest.name.manifest not in here
             and (ctx.folders.outbox(delivery.recipient) / manifest.payload_file).exists()
         ):
-            publish_manifests(ctx, [manifest], delivery.recipient)
+            unpublished[delivery.name].append(delivery.recipient)
+    for batch, recipients in unpublished.items():
+        publish_manifests(ctx, [manifests[batch]], recipients)
     durable.publish_many(
         [
             (ctx.folders.outbox(void.recipient), file, encode(json.loads(void.void), ctx.settings.key))
@@ -99,6 +105,14 @@ def payload_of(ctx: Context, name: BatchName, form: Format, peers: Iterable[str]
     file = name.payload(form)
     folders = (*(ctx.folders.outbox(peer) for peer in peers), ctx.folders.archive(name.business_date))
     return next((folder / file for folder in folders if (folder / file).exists()), None)
+
+
+def purged(ctx: Context, manifest: Manifest) -> str | None:
+    """That the file of an own batch was purged, in words; None where it lies somewhere, or is lost for another reason."""
+    mark = ctx.store.purges.archive_of(manifest.business_date)
+    if mark is None or payload_of(ctx, manifest.name, manifest.format, manifest.recipients) is not None:
+        return None
+    return f"{manifest.name.stem}: its file was purged on {mark.at[:10]} by {mark.by}; the ledger knows what it was, nobody can send it again"
 
 
 def _restore_payload(

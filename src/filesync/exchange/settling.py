@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from filesync.errors import DamagedError, RejectedError
 from filesync.exchange import quarantine
@@ -26,29 +27,61 @@ from filesync.protocol.signing import SignatureError
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from filesync.exchange.context import Context
     from filesync.stores.values import OutgoingState
 
+#: Inboxes whose receipts share a transaction and the disk's attention.
+WAVE: Final = 1_000
+
 
 def settle_all(ctx: Context, report: ImportReport, peers: Iterable[str]) -> None:
     """Take every receipt in the inboxes of these peers to the ledger, then tidy the outboxes it concerns; and hear how they are."""
-    listings = []
-    for peer in peers:
-        listing = list_inbox(ctx, peer)
-        if listing.receipts:
-            _settle(ctx, listing, report)
-        if listing.heartbeat is not None:
-            listings.append(listing)
+    listings = [list_inbox(ctx, peer) for peer in peers]
+    answering = [listing for listing in listings if listing.receipts]
+    for start in range(0, len(answering), WAVE):
+        _settle(ctx, answering[start : start + WAVE], report)
     # After the receipts: what is settled by them is not missing.
     for heard in hear(ctx, listings, report):
         if heard.wanted:
             ship_again(ctx, heard.site, heard.wanted, heard.clock, report)
 
 
-def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
-    fitting: list[tuple[FileName, Receipt, str]] = []
+def _settle(ctx: Context, listings: Sequence[Listing], report: ImportReport) -> None:
+    fitting = [answer for listing in listings for answer in _fitting(ctx, listing, report)]
+    with ctx.store.transaction():
+        ctx.store.settle(
+            [(a.receipt.batch, a.receipt.recipient, a.receipt.verdict, a.text, ctx.now()) for a in fitting]
+        )
+        _settle_voids(ctx, [(answer.receipt, answer.text) for answer in fitting])
+    # At this instant the deliveries are settled; moving files can be done again.
+    for answer in fitting:
+        receipt, peer = answer.receipt, answer.listing.peer
+        if answer.new:
+            report.settled.append(receipt.batch)
+        if answer.new and receipt.verdict is not Verdict.APPLIED:
+            first = (
+                receipt.problems[0]
+                if receipt.problems
+                else Problem(receipt.verdict.value.lower(), "no reason was given")
+            )
+            report.rejected_by_peer.append(
+                Held(peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}")
+            )
+    durable.move_many(
+        [
+            (a.listing.folder / str(a.name), ctx.folders.archive(a.name.batch.business_date), str(a.name))
+            for a in fitting
+        ]
+    )
+    for answer in fitting:  # it had arrived before it was lost here
+        quarantine.resolve_note(ctx, answer.listing.peer, answer.name.batch.stem, LOST)
+    tidy_outboxes(ctx, {listing.peer: lying_in_outbox(ctx, listing.peer) for listing in listings})
+
+
+def _fitting(ctx: Context, listing: Listing, report: ImportReport) -> Iterator[_Answer]:
+    """The receipts of an inbox that answer something of ours. What cannot be believed is set aside."""
     states = ctx.store.outgoing_state({name.batch.stem for name in listing.receipts}, listing.peer)
     for name in listing.receipts:
         try:
@@ -73,33 +106,19 @@ def _settle(ctx: Context, listing: Listing, report: ImportReport) -> None:
                 )
             )
         else:
-            fitting.append((name, receipt, envelope.canonical.decode()))
-    with ctx.store.transaction():
-        ctx.store.settle([(r.batch, r.recipient, r.verdict, text, ctx.now()) for _, r, text in fitting])
-        _settle_voids(ctx, [(receipt, text) for _, receipt, text in fitting])
-    # At this instant the deliveries are settled; moving files can be done again.
-    for _, receipt, _ in fitting:
-        new = states[receipt.batch].recipients.get(receipt.recipient) is None
-        if new:
-            report.settled.append(receipt.batch)
-        if new and receipt.verdict is not Verdict.APPLIED:
-            first = (
-                receipt.problems[0]
-                if receipt.problems
-                else Problem(receipt.verdict.value.lower(), "no reason was given")
-            )
-            report.rejected_by_peer.append(
-                Held(listing.peer, receipt.batch, first.code, f"{receipt.verdict.value}: {first.message}")
-            )
-    durable.move_many(
-        [
-            (listing.folder / str(name), ctx.folders.archive(name.batch.business_date), str(name))
-            for name, _, _ in fitting
-        ]
-    )
-    for name, _, _ in fitting:  # it had arrived before it was lost here
-        quarantine.resolve_note(ctx, listing.peer, name.batch.stem, LOST)
-    tidy_outbox(ctx, listing.peer)
+            new = states[receipt.batch].recipients[receipt.recipient] is None
+            yield _Answer(listing, name, receipt, envelope.canonical.decode(), new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A receipt that answers something of ours, word for word; `new` where it is the first."""
+
+    listing: Listing
+    name: FileName
+    receipt: Receipt
+    text: str
+    new: bool
 
 
 def _settle_voids(ctx: Context, answers: Sequence[tuple[Receipt, str]]) -> None:
@@ -146,8 +165,7 @@ def sweep(ctx: Context) -> None:
     _tidy_half_arrived(ctx)
     present = lying_in_outboxes(ctx)
     unanswered = restore_outboxes(ctx, present)
-    for peer, names in present.items():
-        tidy_outbox(ctx, peer, names, unanswered)
+    tidy_outboxes(ctx, present, unanswered)
 
 
 def _tidy_half_arrived(ctx: Context) -> None:
@@ -179,15 +197,31 @@ def _tidy_half_arrived(ctx: Context) -> None:
             durable.remove(path)
 
 
-def tidy_outbox(
-    ctx: Context, peer: str, names: Iterable[str] | None = None, unanswered: Collection[tuple[str, str]] = ()
+def tidy_outboxes(
+    ctx: Context, lying: Mapping[str, Iterable[str]], unanswered: Collection[tuple[str, str]] = ()
 ) -> None:
     """Move what is answered, and batches that were given up, to the archive; remove payloads of numbers that were never used.
 
-    `names` is what lies there, where that was listed before; (batch, recipient) in `unanswered` are known to wait, and are left alone unasked.
+    `lying`: the names in each peer's outbox. (batch, recipient) in `unanswered` are known to wait, and are left alone unasked.
     """
-    if names is None:
-        names = lying_in_outbox(ctx, peer)
+    unused: list[Path] = []
+    answered: list[tuple[Path, FileName]] = []
+    for peer, names in lying.items():
+        _sort_outbox(ctx, peer, names, unanswered, unused, answered)
+    durable.remove_many(unused)
+    durable.move_many(
+        [(folder / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for folder, file in answered]
+    )  # fmt: skip
+
+
+def _sort_outbox(
+    ctx: Context,
+    peer: str,
+    names: Iterable[str],
+    unanswered: Collection[tuple[str, str]],
+    unused: list[Path],
+    answered: list[tuple[Path, FileName]],
+) -> None:
     batches: dict[str, list[FileName]] = defaultdict(list)
     for name in names:
         parsed = parse_file_name(name)
@@ -204,25 +238,19 @@ def tidy_outbox(
     states = ctx.store.outgoing_state(batches, peer)
     given_up = ctx.store.holes.taken(batches)
     untold = {void.name for void in ctx.store.holes.untold() if void.recipient == peer} if given_up else set()
-    unused: list[Path] = []
-    answered: list[FileName] = []
     for stem, files in batches.items():
         state = states.get(stem)
         if state is None:
             unused += _unused(folder, files)
         elif stem in given_up:
             answered += [
-                f
-                for f in sorted(files, key=_manifest_first)
-                if f.kind is not FileKind.VOID or stem not in untold
+                (folder, file)
+                for file in sorted(files, key=_manifest_first)
+                if file.kind is not FileKind.VOID or stem not in untold
             ]
         elif state.recipients.get(peer) is not None:
             # The manifest leaves first: a manifest without its payload would look like a batch that cannot be whole.
-            answered += sorted(files, key=_manifest_first)
-    durable.remove_many(unused)
-    durable.move_many(
-        [(folder / str(file), ctx.folders.archive(file.batch.business_date), str(file)) for file in answered]
-    )
+            answered += [(folder, file) for file in sorted(files, key=_manifest_first)]
 
 
 def _manifest_first(file: FileName) -> bool:

@@ -29,9 +29,9 @@ from filesync.exchange.context import SOFTWARE
 from filesync.exchange.cutting import Order
 from filesync.exchange.holes import forget
 from filesync.exchange.outgoing import seal
-from filesync.exchange.reports import Held
-from filesync.exchange.restoring import lying_in_outboxes, payload_of, restore_outboxes
-from filesync.exchange.settling import tidy_outbox
+from filesync.exchange.reports import Held, SealReport
+from filesync.exchange.restoring import PURGED, lying_in_outboxes, payload_of, purged, restore_outboxes
+from filesync.exchange.settling import tidy_outboxes
 from filesync.protocol.admission import Replay
 from filesync.protocol.envelope import canonical
 from filesync.protocol.identity import SEQ_MAX, Mode
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from filesync.exchange.arrivals import AdmittedVoid, Listing, Verified
     from filesync.exchange.context import Context
-    from filesync.exchange.reports import ImportReport, SealReport
+    from filesync.exchange.reports import ImportReport
     from filesync.protocol.identity import Feed
     from filesync.stores.hole_values import GivenUp
 
@@ -99,8 +99,7 @@ def give_up(ctx: Context, feed: Feed, epoch: str, seqs: Sequence[int], reason: s
             ctx.store.holes.give_up(_new(made, canonical(made.to_signed()).decode()), owed)
     # At this instant the numbers are given up; what follows is what every `sweep` does.
     restore_outboxes(ctx, lying_in_outboxes(ctx))
-    for peer in {recipient for number in found for recipient in number.verdicts}:
-        tidy_outbox(ctx, peer)
+    tidy_outboxes(ctx, lying_in_outboxes(ctx))
 
 
 def seal_again(ctx: Context) -> Iterator[SealReport]:
@@ -115,6 +114,9 @@ def seal_again(ctx: Context) -> Iterator[SealReport]:
             continue
         payload = payload_of(ctx, manifest.name, manifest.format, manifest.recipients)
         if payload is None:
+            if (message := purged(ctx, manifest)) is not None:
+                ctx.store.holes.sealed_again(owed.batch_id)
+                yield SealReport(feed.dataset, failed=[Held(ctx.me, owed.name.stem, PURGED, message)])
             continue  # perhaps a person puts it back; an export from the source finds the rows as well
         chunks = (part.table for part in read_payload(payload, manifest.format, contract))
         whole = manifest.mode is Mode.SNAPSHOT and owed.last

@@ -30,7 +30,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ PARTIAL = ".partial"
 FOREIGN_SUFFIX = ".put"  # a peer's transport is writing this one into our folders: the peer's to finish or overwrite, never ours to clean
 FETCHED_SUFFIX = ".get"  # half a large file of a peer, which our transport fetches on where it stopped; not to be cleaned either
 GROUP = 128  # files open at once in publish_many; writing a group before syncing it is four times as fast as one by one (ext4)
-# Fsyncs under way at once in publish_many. A journaling filesystem commits for all who wait: a group is then durable ten times as fast.
+# Fsyncs under way at once. A journaling filesystem commits for all who wait: a group is then durable ten times as fast.
 SYNCS = 16
 
 # Antivirus and indexers on Windows, and SMB servers, hold a fresh file for a moment: "locked" is not "failed".
@@ -118,8 +118,7 @@ def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "", 
             _place(temporary, target)
         # Also for files that were there already: a crash may have come between their rename and this step.
         if lasting:
-            for folder in dict.fromkeys(folder for folder, _ in group):
-                fsync_folder(folder)
+            _fsync_folders(folder for folder, _ in group)
 
 
 @contextmanager
@@ -162,8 +161,7 @@ def adopt_many(items: Sequence[tuple[Path, Path, str]]) -> None:
             _fsync_all(fds)
     for temporary, folder, name in items:
         _place(temporary, folder / name)
-    for folder in dict.fromkeys(folder for _, folder, _ in items):
-        fsync_folder(folder)
+    _fsync_folders(folder for _, folder, _ in items)
 
 
 def link(src: Path, folder: Path, name: str) -> None:
@@ -177,8 +175,7 @@ def link_many(items: Iterable[tuple[Path, Path, str]]) -> None:
     for src, folder, name in items:
         _link(src, folder, _plain(name))
         folders[folder] = None
-    for folder in folders:
-        fsync_folder(folder)
+    _fsync_folders(folders)
 
 
 def move(src: Path, folder: Path, name: str) -> None:
@@ -194,11 +191,8 @@ def move_many(items: Iterable[tuple[Path, Path, str]]) -> None:
         _move(src, folder, _plain(name))
         targets[folder] = None
         sources[src.parent] = None
-    for folder in targets:
-        fsync_folder(folder)
-    for folder in sources:
-        if folder not in targets and folder.exists():
-            fsync_folder(folder)
+    _fsync_folders(targets)
+    _fsync_folders(folder for folder in sources if folder not in targets and folder.exists())
 
 
 def remove(path: Path) -> None:
@@ -213,9 +207,7 @@ def remove_many(paths: Iterable[Path]) -> None:
         with suppress(FileNotFoundError):
             _unlocked(path.unlink, time.sleep)
         folders[path.parent] = None
-    for folder in folders:
-        if folder.exists():
-            fsync_folder(folder)
+    _fsync_folders(folder for folder in folders if folder.exists())
 
 
 def clean_partial(folder: Path) -> int:
@@ -284,19 +276,27 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _fsync_all(fds: Sequence[int]) -> None:
     """Returns, or raises an error, when every thread has ended: the caller closes the files next."""
-    if len(fds) < 4:  # threads cost more than they gain
-        _fsync_each(fds)
+    _side_by_side(fsync_file, fds)
+
+
+def _fsync_folders(folders: Iterable[Path]) -> None:
+    """Every folder once."""
+    _side_by_side(fsync_folder, list(dict.fromkeys(folders)))
+
+
+def _side_by_side(sync: Callable[[Any], None], things: Sequence[Any]) -> None:
+    def one_by_one(share: Sequence[Any]) -> None:
+        for thing in share:
+            sync(thing)
+
+    if len(things) < 4:  # threads cost more than they gain
+        one_by_one(things)
         return
-    threads = min(SYNCS, len(fds))
+    threads = min(SYNCS, len(things))
     with ThreadPoolExecutor(threads, thread_name_prefix="fsync") as pool:
-        shares = [pool.submit(_fsync_each, fds[first::threads]) for first in range(threads)]
+        shares = [pool.submit(one_by_one, things[first::threads]) for first in range(threads)]
     for share in shares:
         share.result()
-
-
-def _fsync_each(fds: Sequence[int]) -> None:
-    for fd in fds:
-        fsync_file(fd)
 
 
 def _holds(path: Path, data: bytes) -> bool:

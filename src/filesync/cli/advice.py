@@ -184,6 +184,12 @@ ADVICE: dict[str, Advice] = {
     "payload-unreadable": Advice(mark("its content cannot be read"), mark("Ask whoever runs the sending site; nothing of it was applied here. It must be exported again there.")),
     "payload-missing": Advice(mark("its content has not arrived yet"), mark("Nothing to do: filesync takes it up again by itself. The sender ships it again.")),
     "manifest-missing": Advice(mark("content whose description (manifest) has not arrived yet"), mark("Nothing to do: filesync takes it up again by itself. If it still lies there after days, it may be removed.")),
+    "payload-purged": Advice(
+        mark("its file was removed here when its day was long over"),
+        mark("Nobody can send it again. Whoever misses it: filesync void FEED SEQ --reason …   The rows come again with an export of those days from their source."),
+    ),
+    "purge-future": Advice(None, mark("Give a day that is over: filesync purge --before AAAA-MM-DD")),
+    "retention-missing": Advice(None, mark('Say how old: filesync purge --older "400 days"   Or for good, under [retention] in filesync.toml.')),
     "payload-lost": Advice(None, mark("Restore the file from a backup into outbox/. If it is gone for good: filesync void FEED SEQ --reason …, and when that is answered, export those days again.")),
     "format-unknown": Advice(mark("it was made by a newer filesync"), mark("Update filesync on this computer; then it is taken up by itself.")),
     "recipient-older": Advice(None, mark("Nothing is lost: it is sent by itself once filesync (or the contract in schemas/) is updated there. `filesync doctor` says what each peer knows.")),
@@ -268,6 +274,17 @@ ADVICE: dict[str, Advice] = {
     "interrupted": Advice(None, mark("Nothing is lost: the next exchange goes on where this one stopped.")),
     "full-here": Advice(None, mark("Nothing is lost: the peer keeps it. Free some space on this computer; the next exchange goes on.")),
     "failed-here": Advice(None, mark("Nothing is lost: the peer keeps it. Check this computer's disk, and who may write in the site's folder.")),
+    # workers
+    "executor-missing": Advice(None, mark("Nothing is lost: this computer did it alone. Install it: pip install 'filesync[dask]'; or change `executor` under [import] in filesync.toml.")),
+    "executor-unreachable": Advice(None, mark("Nothing is lost: this computer did it alone. Check that the cluster runs and has workers, and `executor` under [import] in filesync.toml.")),
+    "worker-lost": Advice(None, mark("Nothing is lost, and nothing was done twice: this computer did it instead. If it keeps happening, give each worker more memory, or ask for fewer of them (docs/scale.md).")),
+    "worker-failed": Advice(None, mark("Nothing is lost: this computer did it instead. Where the mistake is in what arrived, it says so itself.")),
+    "worker-unfit": Advice(None, mark("Nothing is lost: this computer did it instead. Give every worker the same version of filesync; with an embedded store only those of this computer can work.")),
+    # the archive
+    "archive-missing": Advice(None, mark("It was purged, or somebody took it away: the database still holds what was applied. Put the files back from a backup where they are needed.")),
+    "archive-damaged": Advice(None, mark("The disk, or somebody, changed an archived file: the database still holds what was applied. Restore the file from a backup.")),
+    "archive-differs": Advice(None, mark("An archived batch says something else than its receipt. Show it: filesync show BATCH; and keep both for whoever looks into it.")),
+    "archive-unreadable": Advice(None, mark("Check the disk, and who may read the site's archive.")),
     # the database
     "store-busy": Advice(None, mark("Nothing is lost: another program uses the database, and the next turn tries again.")),
     "store-corrupt": Advice(None, mark("Stop using this folder, copy it away, and restore filesync.db from the last backup (docs/operations.md).")),

@@ -26,6 +26,7 @@ from filesync.cli import (
     moving,
     peers,
     portal,
+    purging,
     quarantine,
     receiving,
     reconciling,
@@ -146,6 +147,7 @@ _peer.command("trust")(peers.peer_trust)
 _peer.command("list")(peers.peer_list)
 app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
 app.command("key", rich_help_panel=SETTING_UP)(setup.key)
+app.command("purge", rich_help_panel=SETTING_UP)(purging.purge)
 _service = typer.Typer(no_args_is_help=True, help="Let the system run this site by itself.")
 _service.command("install")(serving.install)
 _service.command("uninstall")(serving.uninstall)

@@ -62,6 +62,7 @@ def show(
                 screen.write_bytes(envelope.signature.encode())
             return Ending.DONE
         here = station.context.folders.root
+        purged = station.context.store.purges.archive_of(found.name.business_date)
     if as_json:
         screen.say_json(_plain(found))
         return Ending.DONE
@@ -71,6 +72,11 @@ def show(
         screen.say(f"  {path.relative_to(here) if path.is_relative_to(here) else path}")
     if not found.files:
         screen.say(_("  none lie here any more"))
+        if purged is not None:
+            text = _("  The archive of {day} was purged on {when}, by {who}.")
+            screen.say(
+                text.format(day=wording.day(purged.day), when=wording.moment(purged.at), who=purged.by)
+            )
     return Ending.DONE
 
 

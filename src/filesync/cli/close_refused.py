@@ -67,6 +67,8 @@ def _plain(refused: CloseRefusedError, order: CloseOrder) -> Refusal:
             do = _(
                 "Seal the sales of the day again: filesync export vendas --date {iso} --again   Then close again."
             )
+        case "payload-purged":
+            return said(refused.message), [], 0, _("If it must be closed again all the same, seal the sales of the day again first: filesync export vendas --date {iso} --again").format(**facts)  # fmt: skip
         case "turno-missing":
             what = _("Shift {turno} of {day} is not closed: the shift before it is still open.")
             do = _("Close that one first: filesync close --date {iso} --turno {before} --contado …")

@@ -5,6 +5,7 @@
   (another command works here, the disk is full) as a whole. A mistake in one part never stops the others.
 - `stop` ends a turn at its next step. Whatever was under way is as after a power cut: the next turn finishes it.
 - After a turn the routine of the day has its turn (day/routine.py): gates open on evidence, automatic steps run, and the journal says so.
+- Once a day what `[retention]` lets go is removed (day/purging.py), a day of it after each turn, so that no turn waits for it.
 - Changed settings are taken up before the next turn; those that cannot be understood are reported, and the old ones stay.
 """
 
@@ -26,6 +27,7 @@ from filesync.cli.journal import Journal
 from filesync.contracts import Registry
 from filesync.day import runners  # noqa: F401 -- the routine runs what the runners' modules bring
 from filesync.day.portal import confirm
+from filesync.day.purging import DailyPurge
 from filesync.day.report import stale_among
 from filesync.day.routine import run_due
 from filesync.day.waiting import again_s
@@ -90,6 +92,7 @@ class Daemon:
         self._stamps: Stamps = {}
         self._blind: dict[str, str] = {}
         self._day_failed = ""
+        self._purging = DailyPurge()
         self._written: dict[str, LinkTrouble] = {}
 
     def stop(self) -> None:
@@ -135,6 +138,8 @@ class Daemon:
         if self._day(report.imported):
             report.look_again(AFTER_STEP_S)
         report.look_again(again_s(self._station))
+        if self._purge():
+            report.look_again(AFTER_STEP_S)
         return _outcome(report)
 
     def _day(self, imported: ImportReport) -> bool:
@@ -156,6 +161,20 @@ class Daemon:
         else:
             self._day_failed = ""
             return happened
+        return False
+
+    def _purge(self) -> bool:
+        """Remove a day's files of what `[retention]` lets go; whether there may be more."""
+        try:
+            found = self._purging.step(self._station, self._clock())
+        except FilesyncError as err:
+            self._log.warning("purge-failed", code=err.code, reason=err.message)
+        except Exception as err:
+            self._crashed("purge", err)
+        else:
+            if found is not None:
+                self._journal.purged(found)
+            return found is not None
         return False
 
     def _crashed(self, part: str, error: Exception) -> None:
@@ -260,6 +279,7 @@ class Daemon:
         for watcher in old_watchers:
             watcher.stop()
         old_station.close()
+        self._purging = DailyPurge()
         self._log.info("settings-taken-up")
 
     def _refresh(self) -> None:

@@ -254,7 +254,7 @@ def _say_reconciliation(page: DayPage) -> None:
 
 
 #: What of an entry's detail is shown, in this order.
-_SHOWN = ("step", "id", "because", "file", "evidence", "reason")
+_SHOWN = ("step", "id", "because", "file", "evidence", "reason", "kind", "files")
 
 
 def _say_events(page: DayPage) -> None:
@@ -263,7 +263,7 @@ def _say_events(page: DayPage) -> None:
     screen.heading(_("Journal"))
     words = {
         "gate-opened": _("gate opened"), "gate-closed": _("gate closed again"), "done": _("done"), "undone": _("not done after all"),
-        "override": _("OVERRIDE"), "override-revoked": _("override taken back"), "evidence": _("evidence written"),
+        "purged": _("files purged"), "override": _("OVERRIDE"), "override-revoked": _("override taken back"), "evidence": _("evidence written"),
     }  # fmt: skip
     shown = page.events[-LINES_MAX:]
     if len(page.events) > len(shown):

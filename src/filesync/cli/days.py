@@ -16,14 +16,11 @@ from filesync.cli import screen, wording
 from filesync.cli.day_page import LINES_MAX, STYLES, say_marks, say_page, state_word
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
-from filesync.cli.options import HERE, Day, Json, Root
+from filesync.cli.options import HERE, Day, Json, Root, days_of
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
     from filesync.day.page import DayCell
-
-#: What a calendar may show at once.
-RANGE_DAYS_MAX = 400
 
 
 def day(
@@ -49,7 +46,7 @@ def day(
             page = report.page(ctx, when.date())
             now = ctx.clock()
         else:
-            cells = report.calendar(ctx, *_days(span or ""))
+            cells = report.calendar(ctx, *days_of(span or ""))
     if when is not None:
         screen.say_json(page.to_json()) if as_json else say_page(page, now)
     else:
@@ -73,6 +70,7 @@ def dossier(
         written, absent = packing.write_dossier(station.context, page, target)
         key = station.context.settings.key.public.fingerprint
         now = station.context.clock()
+        purged = station.context.store.purges.archive_of(page.day)
     if as_json:
         screen.say_json(
             {
@@ -97,6 +95,9 @@ def dossier(
     say_marks(page, now)
     if not page.complete:
         screen.say(_("The day is not complete: the dossier says so too."), "yellow")
+    if purged is not None:
+        text = _("The archive of this day was purged on {when}, by {who}: what lay there is absent.")
+        screen.say(text.format(when=wording.moment(purged.at), who=purged.by), "yellow")
     for name in absent[:LINES_MAX]:
         screen.say(_("  absent: {name} (INDEX.json says why)").format(name=name), "yellow")
     command = f"filesync verify {target.name} --key {page.site}.pub"
@@ -105,26 +106,6 @@ def dossier(
 
 
 # ------------------------------------------------------------------------------------------------ the calendar
-
-
-def _days(text: str) -> tuple[date, date]:
-    """`2026-03-01..2026-03-31`, `01/03/2026..31/03/2026`, or the month `2026-03`."""
-    try:
-        if ".." not in text:
-            first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 -- a month has no time zone
-            last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-        else:
-            first, last = (_date(part.strip()) for part in text.split("..", 1))
-    except ValueError:
-        raise typer.BadParameter(_("--range {text}: expected AAAA-MM-DD..AAAA-MM-DD, or a month AAAA-MM").format(text=text)) from None  # fmt: skip
-    if not 0 <= (last - first).days < RANGE_DAYS_MAX:
-        raise typer.BadParameter(_("--range {text}: expected the earlier day first, and at most {days} days").format(text=text, days=RANGE_DAYS_MAX))  # fmt: skip
-    return first, last
-
-
-def _date(text: str) -> date:
-    form = "%d/%m/%Y" if "/" in text else "%Y-%m-%d"
-    return datetime.strptime(text, form).date()  # noqa: DTZ007 -- a business date has no time zone
 
 
 def _say_calendar(cells: Sequence[DayCell]) -> None:

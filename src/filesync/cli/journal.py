@@ -16,6 +16,7 @@ from filesync.protocol.identity import BatchName
 from filesync.protocol.receipt import Verdict
 
 if TYPE_CHECKING:
+    from filesync.day.purging import DayFiles
     from filesync.day.values import StepReport
     from filesync.exchange.reports import Held, TurnReport
     from filesync.scheduling import Due
@@ -103,6 +104,8 @@ class Journal:
                 self._log.warning(
                     "documents-refused", dataset=done.dataset, documents=done.refused, sources=done.sources
                 )
+        for part in imported.redone:
+            self._log.warning("redone", code=part.code, reason=part.message, origins=",".join(part.items[:10]), count=len(part.items))
         self._begun("own-tables-failed", imported.unready)
         self._begun("waiting", imported.waiting)
         self._begun("source-waits", report.failed_sources)
@@ -145,6 +148,20 @@ class Journal:
             self._log.warning(
                 "day-stale", day=day.isoformat(), reason=f"filesync reconcile --date {day.isoformat()}"
             )
+
+    def purged(self, found: DayFiles) -> None:
+        """Files of a day that went, or why they stay."""
+        fields: dict[str, Any] = {
+            "day": found.day.isoformat(),
+            "kind": found.kind.value,
+            "files": found.files,
+            "bytes": found.bytes,
+        }
+        if found.done:
+            self._log.info("purged", **fields)
+            return
+        why = ",".join(dict.fromkeys(keep.code.value for keep in found.keeps))
+        self._log.info("purge-kept", **fields, missing=why, reason="filesync purge")
 
     def _links(self, report: TurnReport) -> None:
         exchange = report.exchange

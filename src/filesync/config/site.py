@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from filesync.config.applying import ApplySection, own_statements
 from filesync.config.importing import ExecutorChoice, ImportSection
+from filesync.config.retention import RetentionSection
 from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
 from filesync.config.storing import Server
 from filesync.errors import ConfigError
@@ -189,6 +190,7 @@ class _File(_Section):
     steps: dict[str, StepSection] = Field(default_factory=dict)
     overrides: OverrideSection = OverrideSection()
     reconciliation: Reconciling = Reconciling()
+    retention: RetentionSection = RetentionSection()
     importing: ImportSection = Field(default=ImportSection(), alias="import")
     apply: dict[SiteId, ApplySection] = Field(default_factory=dict)
     groups: dict[SiteId, tuple[SiteId, ...]] = Field(default_factory=dict)
@@ -219,6 +221,7 @@ class Settings:
     server: Server | None = None
     #: What is run, besides, for each group of batches of a dataset: the user's own statements.
     apply: Mapping[str, OwnStatements] = field(default_factory=dict)
+    retention: RetentionSection = field(default_factory=RetentionSection)
 
     @property
     def database(self) -> Path | Server:
@@ -299,7 +302,7 @@ def load(root: Path) -> Settings:
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
         _own_key(root), _pinned_keys(root, file.peers), file.schedule,
         _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), _server(path, root, file),
-        own_statements(root, file.apply),
+        own_statements(root, file.apply), file.retention,
     )  # fmt: skip
 
 
@@ -453,6 +456,12 @@ role = "{role}"                    # caixa | posto | matriz | portal
 # hours = 24                       # so long it holds
 # [reconciliation]
 # unbilled = ["10065"]             # services that are posted and never billed: they are not missed in BDF or C.A.
+
+# How long files of days that are long over are kept (`filesync purge`; `filesync run` does it once a day). The ledger keeps everything:
+# [retention]
+# archive = "never"                # "400 days", "18 months", "5 years": payloads, manifests and receipts of days that are settled and done
+# quarantine_resolved = "never"    # what was discarded from quarantine
+# evidence = "never"               # signed openings of gates
 
 # With very many peers: who imports feeds of different sites side by side (docs/scale.md says when that pays).
 # [import]

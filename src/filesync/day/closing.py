@@ -25,6 +25,7 @@ from filesync.day.sealed import CLOSING, SALES, closings, feeds, figures
 from filesync.day.unsealed import Unsealed, unsealed
 from filesync.errors import ConfigError, FilesyncError, RejectedError
 from filesync.exchange.capture import Export, order_of, seal_table
+from filesync.exchange.restoring import LOST, PURGED
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
 
@@ -243,7 +244,7 @@ def _figures(ctx: Context, day: date, batches: Sequence[DaySealed]) -> Figures:
     try:
         return figures(ctx, batches)
     except RejectedError as err:
-        if err.code != "payload-lost":
+        if err.code not in (LOST, PURGED):
             raise
         # Whoever has applied it does not need it any more; here nobody can say what was in it, until its sales are sealed again.
         command = f"filesync export {SALES} --date {day.isoformat()} --again"

@@ -39,6 +39,7 @@ from filesync.writers import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from filesync.day.bundle import Written
     from filesync.day.page import DayPage
@@ -179,10 +180,15 @@ def _manifest(ctx: Context, name: BatchName, batch: DayBatch, papers: _Papers) -
         except (OSError, FilesyncError):
             pass
         damaged = True
-    why = (
-        "what lies in the archive is not what was decided" if damaged else "it is not in the archive any more"
-    )
+    why = "what lies in the archive is not what was decided" if damaged else _absent(ctx, name.business_date)
     papers.missing(f"manifests/{name.manifest}", why)
+
+
+def _absent(ctx: Context, day: date) -> str:
+    mark = ctx.store.purges.archive_of(day)
+    if mark is None:
+        return "it is not in the archive any more"
+    return f"the archive of this day was purged on {mark.at[:10]} by {mark.by}"
 
 
 def _sent(ctx: Context, page: DayPage, papers: _Papers) -> Iterator[str]:
@@ -199,7 +205,7 @@ def _sent(ctx: Context, page: DayPage, papers: _Papers) -> Iterator[str]:
             if path.exists():
                 papers.files[f"receipts/{path.name}"] = path.read_bytes()
             elif verdict is not None:
-                papers.missing(f"receipts/{path.name}", "it is not in the archive any more")
+                papers.missing(f"receipts/{path.name}", _absent(ctx, name.business_date))
 
 
 def _batch(batch: DayBatch) -> dict[str, Any]:
@@ -243,7 +249,7 @@ def _closings(ctx: Context, page: DayPage, papers: _Papers) -> None:
             for path in found:
                 papers.files[f"closings/{path.name}"] = path.read_bytes()
             if not found:
-                papers.missing(f"closings/{name.stem}", "it is not in the archive any more")
+                papers.missing(f"closings/{name.stem}", _absent(ctx, name.business_date))
 
 
 def _reconciliation(ctx: Context, page: DayPage, papers: _Papers, scratch: Path) -> None:

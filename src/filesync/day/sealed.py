@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from filesync.contracts.digests import row_digests
 from filesync.errors import RejectedError
+from filesync.exchange.restoring import PURGED, purged
 from filesync.protocol.manifest import Manifest
 from filesync.readers.payload import read_payload
 from filesync.writers.payload import digest_file
@@ -70,7 +71,7 @@ class Figures:
 
 
 def figures(ctx: Context, batches: Sequence[DaySealed]) -> Figures:
-    """The sales of a day, given all its batches. RejectedError "payload-lost" where one can be read nowhere any more."""
+    """The sales of a day, given all its batches. RejectedError "payload-lost" (or "payload-purged") where one can be read nowhere any more."""
     own = [batch for batch in batches if batch.feed.dataset == SALES]
     sums = _Sums()
     if own:
@@ -88,7 +89,7 @@ def figures(ctx: Context, batches: Sequence[DaySealed]) -> Figures:
 
 
 def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa.Table]:
-    """What lies in a batch that was sealed here. RejectedError "payload-lost" where no whole copy is left.
+    """What lies in a batch that was sealed here. RejectedError "payload-lost", or "payload-purged", where no whole copy is left.
 
     Nothing, where none is left and all of it was sealed again since.
     """
@@ -96,6 +97,8 @@ def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa
     if path is None:
         if ctx.store.days.superseded(batch):
             return
+        if (message := purged(ctx, Manifest.from_signed(json.loads(batch.manifest)))) is not None:
+            raise RejectedError(PURGED, message)
         raise RejectedError(
             "payload-lost",
             f"{batch.name}: expected its payload in the outbox or the archive, got no whole copy",

@@ -26,6 +26,7 @@ _address = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?#]*)@)?"
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^\s:@/?#]*)?)(?:\?(?P<options>[^\s@#]*))?"
 ).fullmatch
+_host_port = re.compile(r"(.*?)(?::([0-9]*))?$")
 _half_encoded = re.compile("%(?![0-9A-Fa-f]{2})").search
 #: Options of an address that hold a secret.
 _SECRET: Final = ("password", "passwd", "sslpassword")
@@ -62,6 +63,17 @@ class Server:
         named = found["place"].strip("/")
         service = f"?service={options['service']}" if "service" in options and not named else ""
         return f"postgresql://{found['place']}{service}"
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Whom a connection goes to over a network: names and ports. None where the address leaves that to a socket or a service."""
+        found = _address(self.address)
+        if found is None:
+            raise RuntimeError("an address that was not parsed")
+        named = [_host_port.match(one) for one in found["place"].partition("/")[0].split(",")]
+        return tuple(
+            (one[1], int(one[2] or 5432)) for one in named if one and one[1] and "%2F" not in one[1].upper()
+        )
 
     def full_address(self) -> str:
         """The address as it is given to libpq, with the password of the site's own file, if there is one. For a connection, never for a message."""

@@ -48,7 +48,7 @@ def exceptions(root: Path, settings: Settings | None) -> Exceptions:
     database = root / DATABASE_NAME
     files = (str(database), f"{database}-wal", f"{database}-shm") if server is None else ()
     if server is not None:
-        connections.append(f"TCP to {server.place} (PostgreSQL)")
+        connections += [f"TCP {port} to {host} (PostgreSQL)" for host, port in server.hosts]
     return Exceptions(
         tuple(dict.fromkeys(str(path) for path in _programs())),
         tuple(dict.fromkeys(folders)),

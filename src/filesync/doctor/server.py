@@ -33,7 +33,13 @@ _NAMED_MAX: Final = 5
 
 def store(settings: Settings, server: Server, clock: Clock) -> Iterator[Finding]:
     """It is reached, it is new enough, the store is this site's and of this version, this account may write, commits last, clocks agree."""
-    yield from password(server, os.environ)
+    found = list(password(server, os.environ))
+    yield from found
+    if any(
+        finding.code for finding in found
+    ):  # of the site's own file: without it there is no asking the server
+        yield skipped("database", _("the password cannot be read"))
+        return
     try:
         state = bounded(lambda: examine_server(server.full_address(), clock), SERVER_S, server.place)
     except FilesyncError as error:

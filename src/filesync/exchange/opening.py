@@ -63,7 +63,11 @@ def create_store(where: Path | Server, site: Site) -> None:
         if err.code != "store-exists":
             raise
         held = _held(where)
-        _check_site(where, held.site, held.role, site.id, site.role)
+        if (held.site, held.role) != (site.id, site.role):
+            raise ConfigError(
+                "site-mismatch",
+                f"{known_as(where)}: expected no store, or that of {site.id} ({site.role.value}), got that of {held.site} ({held.role.value})",
+            ) from err
         _forward(where)
 
 

@@ -486,7 +486,8 @@ def _is_lost(err: adbc_driver_manager.Error) -> bool:
 
 
 def _not_connected(name: str, err: adbc_driver_manager.Error) -> NoReturn:
-    said = str(err).removeprefix("IO: ").strip()
+    # In one line, and without what the driver puts before it.
+    said = " ".join(str(err).removeprefix("IO: ").removeprefix("[libpq] ").removeprefix("Failed to connect: ").split())  # fmt: skip
     for words, meaning in _NOT_CONNECTED.items():
         if words in said and meaning is not None:
             raise ConfigError("store-refused", f"{name}: {meaning}; the server says: {said}") from err

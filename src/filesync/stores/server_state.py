@@ -51,7 +51,10 @@ def examine_server(address: str, clock: Callable[[], datetime]) -> ServerState:
         there = float(db.select(_ASKED["server_clock"])[0][0])
         answered = clock()
         took = (answered - asked).total_seconds()
-        ahead = there - (asked.timestamp() + took / 2)
-        return ServerState(*itself, unsafe, unwritable, not_owned, writers, ahead, took)
+        version, standby, account, schema, size_bytes, may_create, encrypted, near = itself
+        return ServerState(
+            version, standby, account, schema, size_bytes, may_create, encrypted, near,
+            unsafe, unwritable, not_owned, writers, there - (asked.timestamp() + took / 2), took,
+        )  # fmt: skip
     finally:
         db.close()

@@ -105,7 +105,13 @@ class Journal:
                     "documents-refused", dataset=done.dataset, documents=done.refused, sources=done.sources
                 )
         for part in imported.redone:
-            self._log.warning("redone", code=part.code, reason=part.message, origins=",".join(part.items[:10]), count=len(part.items))
+            self._log.warning(
+                "redone",
+                code=part.code,
+                reason=part.message,
+                origins=",".join(part.items[:10]),
+                count=len(part.items),
+            )
         self._begun("own-tables-failed", imported.unready)
         self._begun("waiting", imported.waiting)
         self._begun("source-waits", report.failed_sources)

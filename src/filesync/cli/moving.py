@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ExchangeReport,
         Held,
         ImportReport,
+        Redone,
         SealedBatch,
         SealReport,
     )
@@ -36,6 +37,8 @@ _LATER = frozenset({"source-locked", "source-changing", "source-busy", "recipien
 
 #: Lines of one kind that a report shows; the rest is counted.
 LINES_MAX = 12
+#: Origins or days of a part that are named; the rest is counted.
+ITEMS_MAX = 5
 #: Problems shown of a file or batch; `filesync quarantine show` and --json have all.
 PROBLEMS_SHOWN = 5
 
@@ -344,6 +347,7 @@ def say_import(report: ImportReport) -> bool:
     told = say_voided(report)
     _held(_("Cannot be applied into your own tables"), report.unready, "bold red")
     _held(_("Waiting"), report.waiting, "bold yellow")
+    say_redone(report.redone)
     for batch in report.applied:
         if batch.verdict is not Verdict.APPLIED:
             _say_wrong(batch)
@@ -363,6 +367,28 @@ def say_import(report: ImportReport) -> bool:
         or report.set_aside
         or report.rejected_by_peer
     )
+
+
+def say_redone(parts: Iterable[Redone]) -> None:
+    """What workers did not bring home, and was done without them."""
+    lost = list(parts)
+    if not lost:
+        return
+    screen.say(_("Done here, without the workers:"), "bold yellow")
+    _lines(
+        _("{what}: {message}").format(what=_part(part.items), message=rephrased(part.message))
+        for part in lost
+    )
+    for code in dict.fromkeys(part.code for part in lost):
+        _advise(code)
+
+
+def _part(items: Sequence[str]) -> str:
+    """The first origins or days of a part, and how many more."""
+    shown = ", ".join(items[:ITEMS_MAX])
+    if len(items) <= ITEMS_MAX:
+        return shown
+    return _("{items} and {count} more").format(items=shown, count=wording.number(len(items) - ITEMS_MAX))
 
 
 def _applied(batch: AppliedBatch) -> str:

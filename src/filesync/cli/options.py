@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,8 @@ from filesync.protocol.identity import check_id
 ROOT, AS_JSON = "filesync.root", "filesync.json"
 
 HERE = Path()
+#: What a range of days may hold.
+RANGE_DAYS_MAX = 400
 
 
 def _choose_root(ctx: typer.Context, param: typer.CallbackParam, value: Path) -> Path:
@@ -74,3 +76,23 @@ def site_id(text: str) -> str:
         raise typer.BadParameter(
             _("{err} (for instance caixa-01, posto-centro, matriz)").format(err=err)
         ) from None
+
+
+def days_of(text: str) -> tuple[date, date]:
+    """`2026-03-01..2026-03-31`, `01/03/2026..31/03/2026`, or the month `2026-03`."""
+    try:
+        if ".." not in text:
+            first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 -- a month has no time zone
+            last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+        else:
+            first, last = (_date(part.strip()) for part in text.split("..", 1))
+    except ValueError:
+        raise typer.BadParameter(_("--range {text}: expected AAAA-MM-DD..AAAA-MM-DD, or a month AAAA-MM").format(text=text)) from None  # fmt: skip
+    if not 0 <= (last - first).days < RANGE_DAYS_MAX:
+        raise typer.BadParameter(_("--range {text}: expected the earlier day first, and at most {days} days").format(text=text, days=RANGE_DAYS_MAX))  # fmt: skip
+    return first, last
+
+
+def _date(text: str) -> date:
+    form = "%d/%m/%Y" if "/" in text else "%Y-%m-%d"
+    return datetime.strptime(text, form).date()  # noqa: DTZ007 -- a business date has no time zone

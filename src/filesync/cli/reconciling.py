@@ -7,16 +7,17 @@ the gate of `conciliar` is open, the step is marked as done. The colours are exp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filesync.cli import screen, wording
+from filesync.cli import screen, spanning, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
-from filesync.cli.options import HERE, Day, Json, Root
+from filesync.cli.options import HERE, Json, Root
 from filesync.cli.rows import STDOUT, reais, say_json_rows, write_csv
 from filesync.cli.sites import at
 
@@ -37,7 +38,18 @@ _COLUMNS = (
 
 
 def reconcile(
-    when: Day,
+    when: Annotated[
+        datetime | None,
+        typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day.", show_default=False),
+    ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option("--range", metavar="A..B", help="Every day from A to B, or of a month (2026-03): their colours, not their lines.", show_default=False),
+    ] = None,
+    archive: Annotated[
+        bool,
+        typer.Option("--archive", help="With --range: from the archived batches alone, compared with what the database holds. Changes nothing."),
+    ] = False,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", dir_okay=False, help="Write the lines for a spreadsheet; `-` writes to stdout.", show_default=False),
@@ -52,7 +64,22 @@ def reconcile(
     """Compare a day's postings with BDF and C.A.: what agrees, what differs, what is on one side only. Ends with 1 where a line is red or yellow."""
     if csv is not None and as_json:
         raise typer.BadParameter(_("give one of --csv and --json"))
-    day = when.date()
+    if (when is None) == (span is None):
+        raise typer.BadParameter(_("give either --date AAAA-MM-DD or --range A..B"))
+    if span is not None:
+        if csv is not None or only is not None:
+            raise typer.BadParameter(_("--csv and --only belong to --date"))
+        return (
+            spanning.from_archive(span, root, as_json=as_json)
+            if archive
+            else spanning.reconcile(span, root, as_json=as_json)
+        )
+    if archive:
+        raise typer.BadParameter(_("--archive belongs to --range A..B"))
+    return _one_day(when.date() if when else date.min, csv, only, root, as_json)
+
+
+def _one_day(day: date, csv: Path | None, only: str | None, root: Path, as_json: bool) -> Ending:
     with at(root, quiet=as_json or csv == STDOUT) as station:
         from filesync.day import reconciling, routine, runners
 

@@ -143,7 +143,12 @@ def _sorted(totals: Iterable[Total]) -> dict[Dimension, dict[str, dict[Colour, A
     by: dict[Dimension, dict[str, dict[Colour, Amounts]]] = {}
     for total in totals:
         values = by.setdefault(total.dimension, {})
-        values.setdefault(total.value, {})[total.colour] = Amounts(
-            total.lines, total.sold, total.sold_centavos, total.bdf_quantidade, total.bdf_centavos, total.ca_quantidade, total.ca_centavos,
-        )  # fmt: skip
+        values.setdefault(total.value, {})[total.colour] = amounts_of(total)
     return by
+
+
+def amounts_of(total: Total) -> Amounts:
+    """What a total adds up to."""
+    return Amounts(
+        total.lines, total.sold, total.sold_centavos, total.bdf_quantidade, total.bdf_centavos, total.ca_quantidade, total.ca_centavos,
+    )  # fmt: skip

@@ -126,6 +126,13 @@ class Days:
             for day, newest in self._db.select(QUERIES["day_newest"], (asked,))
         }
 
+    def documents(self, first: date, last: date) -> dict[date, int]:
+        """Documents of sales and billing files that batches of the days between two brought; days without such a batch are left out."""
+        asked = (first.isoformat(), last.isoformat())
+        return {
+            date.fromisoformat(day): count for day, count in self._db.select(QUERIES["day_documents"], asked)
+        }
+
     def newest_batch(self) -> int:
         """The number of the newest batch that was decided here."""
         number: int = self._db.select(QUERIES["last_batch_id"])[0][0]

@@ -41,6 +41,13 @@ ORDER BY i.batch_id;
 SELECT asked.value, (SELECT i.batch_id FROM fs_incoming i WHERE i.business_date = asked.value ORDER BY i.batch_id DESC LIMIT 1)
 FROM json_each(?1) AS asked;
 
+-- name: day_documents
+-- How many documents of what is reconciled were decided here, of every day between two of which there is any batch.
+SELECT i.business_date, CAST(sum(i.documents) AS BIGINT)
+FROM fs_incoming i JOIN fs_feed f USING (feed_id)
+WHERE i.business_date BETWEEN ?1 AND ?2 AND f.dataset IN ('vendas', 'bdf', 'ca')
+GROUP BY i.business_date;
+
 -- name: days_since
 -- The business dates of batches that were decided after a given one.
 SELECT business_date || '' AS day

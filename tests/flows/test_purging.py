@@ -70,7 +70,7 @@ def why(station: Station, day: date = DAY) -> set[Why]:
     return {keep.code for keep in Keeping(station.context).why(day)}
 
 
-def ledger(station: Station) -> dict[str, list[tuple[Any, ...]]]:
+def ledger(station: Station) -> dict[str, list[str]]:
     """Everything that the ledger holds but the marks of purges and the journal."""
     db = station.context.store._db
     tables = [
@@ -80,7 +80,7 @@ def ledger(station: Station) -> dict[str, list[tuple[Any, ...]]]:
     others = {"fs_purge", "fs_day_event", "fs_told", "fs_peer"}
     return {
         name: sorted(map(repr, db.select(f"SELECT * FROM {name}"))) for name in tables if name not in others
-    }  # type: ignore[misc]
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- what goes
@@ -355,7 +355,7 @@ class CutError(BaseException):
     """The power."""
 
 
-@pytest.mark.parametrize("cut", range(1, 30))
+@pytest.mark.parametrize("cut", range(1, 13))
 def test_a_purge_that_is_cut_short_anywhere_is_gone_on_with(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -383,7 +383,7 @@ def test_a_purge_that_is_cut_short_anywhere_is_gone_on_with(
         except CutError:
             pass
         else:
-            pytest.skip(f"a purge has only {steps} steps")
+            assert steps > 8, "the cuts are made in the steps of a purge"
     till = shop.network.reopen("caixa-01")
     marks = till.context.store.purges.marks(DAY)
     if names(archive(shop, "caixa-01")) != lying:

@@ -116,6 +116,41 @@ def test_a_csv_for_a_spreadsheet(shop: Shop) -> None:
     shop.at_matriz("reconcile", *DATE, "--csv", path, "--json", code=2)
 
 
+def test_a_range_shows_each_day_in_its_colours(shop: Shop) -> None:
+    month = f"{DAY:%Y-%m}"
+    before = shop.at_matriz("reconcile", "--range", month).out
+    assert "02/03/2026" in before
+    assert "provisional" in before
+    bill(shop, billing(shop), "bdf", "ca")
+    found = shop.at_matriz("reconcile", "--range", f"{DAY}..{DAY}", "--json", code=1).json
+    (day,) = found["days"]
+    assert (day["day"], day["made"], day["provisional"]) == (DAY.isoformat(), True, False)
+    assert (
+        day["lines"]["red"]
+        == shop.at_matriz("reconcile", *DATE, "--json", code=1).json["colours"]["red"]["lines"]
+    )
+    again = shop.at_matriz("reconcile", "--range", month, "--json", code=1).json
+    assert again["days"] == [day | {"made": False}]
+    assert "nothing of these days" in shop.at_matriz("reconcile", "--range", "2031-01").out
+    for wrong in (("--range", month, *DATE), ("--range", month, "--csv", "-"), ("--archive", *DATE), ()):
+        shop.at_matriz("reconcile", *wrong, code=2)
+    assert "matriz" in shop.at_caixa("reconcile", "--range", month, code=2).err
+
+
+def test_the_archive_is_read_beside_the_database(shop: Shop) -> None:
+    bill(shop, billing(shop), "bdf", "ca")
+    span = ("--range", f"{DAY}..{DAY}", "--archive")
+    assert "not reconciled in the database" in shop.at_matriz("reconcile", *span).out
+    shop.at_matriz("reconcile", *DATE, code=1)
+    assert "as in the database" in shop.at_matriz("reconcile", *span).out
+    (day,) = shop.at_matriz("reconcile", *span, "--json").json["days"]
+    assert (day["agrees"], day["problems"], day["documents"]["vendas"]) == (True, [], 30)
+    next((shop.matriz / "archive").rglob("vendas.*.parquet")).unlink()
+    run = shop.at_matriz("reconcile", *span, code=1)
+    assert "not whole" in run.out
+    assert "backup" in run.out
+
+
 def test_it_belongs_to_the_matriz(shop: Shop) -> None:
     run = shop.at_caixa("reconcile", *DATE, code=2)
     assert "matriz" in run.err

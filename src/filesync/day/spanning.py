@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from filesync.config import ExecutorKind
 from filesync.day.archived import ArchivedDay, look
 from filesync.day.reconciling import Colour, reconcile
+from filesync.day.report import at_matriz
 from filesync.exchange import workers
 from filesync.exchange.reports import Progress, Redone
 from filesync.exchange.shards import Load, plan, spared
@@ -52,7 +53,8 @@ class ArchivedSpan:
 
 
 def reconcile_days(ctx: Context, first: date, last: date) -> Span:
-    """Reconcile every day between two of which anything arrived. Idempotent, like `reconcile`."""
+    """Reconcile every day between two of which anything arrived. Idempotent, like `reconcile`. ConfigError `role-wrong` elsewhere."""
+    at_matriz(ctx)
     span = Span()
     days = _days(ctx, first, last)
     held, stale = ctx.store.reconciling.days(first, last), ctx.store.reconciling.stale_days(first, last)
@@ -71,7 +73,8 @@ def reconcile_days(ctx: Context, first: date, last: date) -> Span:
 
 
 def from_archive(ctx: Context, first: date, last: date) -> ArchivedSpan:
-    """What the archived batches of the days between two add up to, whatever the store holds. Writes nothing."""
+    """What the archived batches of the days between two add up to, whatever the store holds. Writes nothing. `role-wrong` as above."""
+    at_matriz(ctx)
     span = ArchivedSpan()
     days = {
         day: rows or 1

@@ -106,3 +106,34 @@ def _plain(statement: str) -> str:
 def _statements(text: str) -> list[str]:
     bare = "\n".join(line.split(" --")[0] for line in text.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in bare.split(";") if statement.strip()]
+
+
+def make_old(path: Path) -> None:
+    """The same store as version 1 would have held it: what that version knew of it, in its form. For stores whose past it could have had."""
+    new = path.with_name("as-it-was.db")
+    path.rename(new)
+    db = SqliteDatabase(path)
+    try:
+        db.select("PRAGMA foreign_keys = OFF")  # rows come table by table
+        db.run("ATTACH DATABASE ?1 AS later", (str(new),))
+        db.begin()
+        held = {name for (name,) in db.select("SELECT name FROM later.sqlite_master WHERE type = 'table'")}
+        for statement in _statements((HERE / "schema_v1.sql").read_text("utf-8")):
+            found = re.match(r'CREATE TABLE "?(\w+)"?', statement)
+            if found is None or found[1] in held:
+                db.run(statement)
+        for name in _tables(db):
+            columns = ", ".join(
+                f'"{column}"' for (column,) in db.select("SELECT name FROM pragma_table_info(?1)", (name,))
+            )
+            db.run(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM later."{name}"')
+        db.run("UPDATE fs_meta SET value = '1' WHERE key = 'schema_version'")
+        db.run(
+            "UPDATE fs_peer SET heartbeat = json_set(json_remove(heartbeat, '$.wanted'), '$.feeds', json((SELECT json_group_array("
+            "json_remove(feed.value, '$.shipped')) FROM json_each(fs_peer.heartbeat, '$.feeds') AS feed)))"
+        )
+        db.commit()
+    finally:
+        db.close()
+    for left in new.parent.glob(f"{new.name}*"):
+        left.unlink()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from filesync.cli.language import _
+
+
+def somebody() -> bool:
+    """Whether a person could answer."""
+    return sys.stdin.isatty()
 
 
 def yes(question: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from filesync.cli import screen
-from filesync.cli.asking import yes
+from filesync.cli.asking import somebody, yes
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
 from filesync.cli.options import HERE, Json, Root
@@ -53,7 +52,7 @@ def migrate(
 
 def _ask(place: str, *, as_json: bool) -> None:
     """A file is copied before it is changed; a server's database only its keeper can save."""
-    if as_json or not sys.stdin.isatty():
+    if as_json or not somebody():
         raise ConfigError(
             "backup-unsaid",
             _(

@@ -344,7 +344,8 @@ def test_a_mistake_over_one_batch_stops_no_other(network: Network, monkeypatch: 
             raise ZeroDivisionError("a mistake")
         import_all(ctx, report, peers)
 
-    monkeypatch.setattr("filesync.exchange.parallel.import_all", broken)
+    for module in ("station", "parallel"):
+        monkeypatch.setattr(f"filesync.exchange.{module}.import_all", broken)
     told = Told("matriz", network.clock)
     faked(network, "matriz", told, until_s=1).run()
     assert sorted(line["feed"] for line in told["applied"]) == [

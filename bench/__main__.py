@@ -30,6 +30,7 @@ GROUPS = {
     "many": ("P7",),
     "road_large": ("P8",),
     "road_small": ("P9",),
+    "idle": ("P10",),
     "waiting": ("P11",),
     "reconciling": ("P13",),
 }

@@ -24,11 +24,13 @@ class Sizes:
     sftp_files_few: int = 60  # for those who wait for every answer on a long line
     road_rounds: int = 3
     drops: int = 200
+    peers: int = 10_000
+    past: tuple[int, ...] = (20_000, 100_000, 1_000_000)  # batches decided before
 
 
 QUICK = Sizes(
     rows=100_000, large_rows=1_000_000, batches=1_000, sample=4_000, rounds=3, update_rounds=3, many_rounds=3,
-    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=20, road_rounds=3, drops=100,
+    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=20, road_rounds=3, drops=100, peers=1_000, past=(2_000, 20_000),
 )  # fmt: skip
 
 

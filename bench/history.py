@@ -137,7 +137,7 @@ def _decided(store: Store, names: list[str], days: list[date], batches: int) -> 
 def _receipt() -> tuple[str, str]:
     """A receipt as it stands in the ledger, cut where the batch's name stands."""
     name = f"vendas.{till(1)}.{ME}.{EPOCH}.{1:010}.{FIRST:%Y%m%d}.{_DIGEST[:12]}"
-    forms = {form: 123_456 for form in ("01", "03", "04", "17")}
+    forms = dict.fromkeys(("01", "03", "04", "17"), 123_456)
     made = Receipt(
         batch=name, manifest_sha256=_SHA256, payload_sha256=_SHA256, recipient=ME, verdict=Verdict.APPLIED,
         rows={"vendas": 20, "vendas_itens": 41, "vendas_pagamentos": 22, "vendas_postagens": 9},

@@ -17,9 +17,37 @@ from filesync.config import Server
 from filesync.errors import ConfigError
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
+from filesync.stores.postgres_database import _address as completed_address
 from filesync.stores.postgres_database import shown
 
 SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("address", "seen"),
+    [
+        (f"postgresql://fs:{SECRET}@db:5433/shop?sslmode=require", "postgresql://fs@db:5433/shop"),
+        (f"postgresql://:{SECRET}@db/shop", "postgresql://db/shop"),
+        ("postgresql://db/shop", "postgresql://db/shop"),
+        ("postgresql:///?service=shop&sslmode=require", "postgresql:///?service=shop"),
+        (f"postgresql://:{SECRET}@/?service=shop", "postgresql:///?service=shop"),
+        (f"postgresql://fs:{SECRET}@a:1,[::1]:2/shop", "postgresql://fs@a:1,[::1]:2/shop"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, seen: str) -> None:
+    assert shown(address) == seen
+
+
+def test_what_we_want_of_a_connection_stands_beside_what_the_address_says() -> None:
+    """libpq reads what a person wrote, sign for sign."""
+    for address in (
+        "postgresql:///?service=shop",
+        "postgresql:///shop",
+        "postgresql://fs@db/shop?options=-c%20search_path%3Da+b&connect_timeout=3",
+    ):
+        completed = completed_address(address)
+        assert completed.startswith(address)
+        assert completed.count("connect_timeout=") == completed.count("?") == 1
 
 
 @pytest.mark.parametrize(

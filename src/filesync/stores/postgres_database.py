@@ -19,7 +19,6 @@ import re
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -130,10 +129,12 @@ DIALECT: Final = Dialect(
 
 
 def shown(address: str) -> str:
-    """An address as it may be shown: without password, and without settings of the connection."""
-    parts = urlsplit(address)
-    user = f"{parts.username}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """An address as it may be shown: without password, and without settings of the connection but the service that names all else."""
+    scheme, _, rest = address.partition("://")
+    place, _, options = rest.partition("?")
+    account, at, host = place.rpartition("@")
+    service = "".join(f"?{option}" for option in options.split("&") if option.startswith("service="))
+    return f"{scheme}://{account.partition(':')[0]}{at if account.partition(':')[0] else ''}{host}{service}"
 
 
 class PostgresDatabase:
@@ -453,9 +454,11 @@ class PostgresDatabase:
 
 
 def _address(address: str) -> str:
-    parts = urlsplit(address)
-    said = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode(_LINK | said, quote_via=quote)))
+    """The address with what we want beside what it says, which stays as it is: libpq reads it otherwise than the standard library."""
+    place, _, options = address.partition("?")
+    said = {option.partition("=")[0] for option in options.split("&")}
+    own = [f"{name}={value}" for name, value in _LINK.items() if name not in said]
+    return f"{place}?{'&'.join([options, *own] if options else own)}"
 
 
 def _bound(parameters: Sequence[object]) -> list[object]:

@@ -25,12 +25,14 @@ class Sizes:
     road_rounds: int = 3
     drops: int = 200
     peers: int = 10_000
-    past: tuple[int, ...] = (20_000, 100_000, 1_000_000)  # batches decided before
+    past: tuple[int, ...] = (0, 100_000, 1_000_000)  # batches decided before
+    sites: tuple[int, ...] = (100, 1_000, 10_000)  # for the plot of a turn against how many there are
 
 
 QUICK = Sizes(
     rows=100_000, large_rows=1_000_000, batches=1_000, sample=4_000, rounds=3, update_rounds=3, many_rounds=3,
-    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=20, road_rounds=3, drops=100, peers=1_000, past=(2_000, 20_000),
+    growth=(10_000, 100_000, 1_000_000), sftp_bytes=64 << 20, sftp_files=400, sftp_files_few=20, road_rounds=3, drops=100, peers=1_000, past=(0, 10_000, 100_000),
+    sites=(10, 100, 1_000),
 )  # fmt: skip
 
 
@@ -50,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of the plot: `rate` is rows per second."""
+    """One point of a plot: `rate` is rows per second; in the series of turns `rows` are batches or sites, and `rate` is seconds."""
 
     series: str
     rows: int

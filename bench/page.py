@@ -11,6 +11,7 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import turn_plot
 from bench.figures import Part
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "img" / "cost-against-size.svg"
+TURN_PLOT = PLOT.with_name("turn-against-history.svg")
 RESULTS = Path(__file__).with_name(".results.json")
 START, END = "<!-- bench: start -->", "<!-- bench: end -->"
 _HEAD = ("", "work", "filesync", "beside", "its figure", "ratio", "goal", "")
@@ -65,9 +67,11 @@ def publish(part: Part, *, quick: bool, measured: set[str], as_json: Path = RESU
         as_json.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     text = table(part.lines)
     if not quick:
-        if part.points:
-            PLOT.parent.mkdir(parents=True, exist_ok=True)
-            PLOT.write_text(plot(part.points), encoding="utf-8")
+        PLOT.parent.mkdir(parents=True, exist_ok=True)
+        if any(point.series in _NAMES for point in part.points):
+            PLOT.write_text(plot([p for p in part.points if p.series in _NAMES]), encoding="utf-8")
+        if drawn := turn_plot.drawn(part.points):
+            TURN_PLOT.write_text(drawn, encoding="utf-8")
         notes = "".join(f"\n- {note}" for note in part.notes)
         generated = f"{START}\n\n{machine()}.\n\n{text}\n{notes}\n\n{END}"
         page = PAGE.read_text(encoding="utf-8")
@@ -84,7 +88,10 @@ def _with_the_others(part: Part, measured: set[str], as_json: Path) -> Part:
     lines = [*(line for line in earlier.lines if line.target not in measured), *part.lines]
     return Part(
         lines=sorted(lines, key=lambda line: int(line.target[1:])),
-        points=part.points or earlier.points,
+        points=[
+            *(p for p in earlier.points if p.series not in {new.series for new in part.points}),
+            *part.points,
+        ],
         notes=list(dict.fromkeys([*earlier.notes, *part.notes])),
     )
 

@@ -314,6 +314,7 @@ def test_the_store_keeps_what_it_holds_over_a_restart(home: Home) -> None:
 
 # ---------------------------------------------------------------------------------------------------- the statements themselves
 
+
 def test_every_statement_has_a_name_a_sentence_and_a_use() -> None:
     stores = Path(__file__).parents[2] / "src" / "filesync" / "stores"
     files = [path for path in sorted(stores.glob("queries*.sql")) if path.stem != "queries_postgres"]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from network import DAY, ENGINES, Network, rows, sales, table
 
-from filesync.errors import ConfigError, TransportError
-from filesync.exchange import cutting, own_tables
+from filesync.config import ExecutorKind
+from filesync.demo.billing import billing_of_day
+from filesync.errors import ConfigError, RejectedError, TransportError
+from filesync.exchange import cutting, own_tables, ownbatch, parallel
+from filesync.exchange.ownbatch import OwnFile
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.protocol.receipt import Verdict
@@ -19,7 +25,6 @@ from filesync.stores.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from filesync.exchange.reports import ImportReport
 
@@ -222,6 +227,80 @@ def test_what_a_snapshot_makes_inactive_reaches_the_erp(network: Network) -> Non
     assert till.select("SELECT codigo, preco, ativo FROM artigo ORDER BY codigo") == [("1", 10, "N"), ("2", 25, "S"), ("3", 30, "S")]  # fmt: skip
 
 
+def test_a_billing_file_reaches_the_erp_a_corrected_one_takes_back_what_it_no_longer_holds(
+    network: Network, tmp_path: Path
+) -> None:
+    network.site("matriz", Role.MATRIZ)
+    network.configure("matriz", '\n[apply.bdf]\nsql = "bdf.sql"\n')
+    key = "{0}.sub_caixa || '/' || {0}.numero_atendimento || '/' || {0}.sequencia"
+    new, gone = key.format("b"), key.format("g")
+    (network.root / "matriz" / "bdf.sql").write_text(
+        f"DELETE FROM fatura WHERE registro IN (SELECT {gone} FROM batch_inactive g);"
+        f"DELETE FROM fatura WHERE registro IN (SELECT {new} FROM batch_bdf b);"
+        f"INSERT INTO fatura SELECT {new}, b.valor_cobrado_centavos FROM batch_bdf b",
+        encoding="utf-8",
+    )
+    run(network, "CREATE TABLE fatura (registro text PRIMARY KEY, valor bigint CHECK (valor < 1000000))")
+    billed = billing_of_day(sales(count=40)).bdf
+    assert len(billed) > 4
+
+    def take(rows_of_file: list[Sale]) -> None:
+        ctx = network["matriz"].context
+        contract = ctx.contracts.latest("bdf")
+        assert contract is not None
+        (tmp_path / "bdf.txt").write_text(str(rows_of_file), encoding="utf-8")
+        data = (tmp_path / "bdf.txt").read_bytes()
+        file = OwnFile(
+            tmp_path / "bdf.txt", hashlib.sha256(data).hexdigest(), len(data), "x", "0" * 64, "Márcia"
+        )
+        prepared = ownbatch.prepare(ctx, contract, DAY, [table(rows_of_file, "bdf")])
+        ownbatch.take(ctx, prepared, file)
+
+    def held() -> list[tuple[str, int]]:
+        return sorted(ask(network, "SELECT registro, valor FROM fatura"))
+
+    def of(billed: list[Sale]) -> list[tuple[str, int]]:
+        names = ("sub_caixa", "numero_atendimento", "sequencia")
+        return sorted(
+            ("/".join(str(row[name]) for name in names), row["valor_cobrado_centavos"]) for row in billed
+        )
+
+    take(billed)
+    assert held() == of(billed)
+    corrected = [{**billed[0], "valor_cobrado_centavos": 7}, *billed[1:-2]]
+    take(corrected)
+    assert held() == of(corrected)
+    with pytest.raises(RejectedError, match=r"(?i)check constraint") as caught:
+        take([{**billed[0], "valor_cobrado_centavos": 1_000_000}])
+    assert caught.value.code == "apply-failed"
+    assert held() == of(corrected)
+    run(network, "ALTER TABLE fatura RENAME TO faturas")
+    with pytest.raises(ConfigError) as broken:
+        take(billed)
+    assert broken.value.code == own_tables.BROKEN
+    run(network, "ALTER TABLE faturas RENAME TO fatura")
+    take(billed)
+    assert held() == of(billed)
+
+
+@pytest.mark.parametrize("executor", ["threads:2", "processes:2"])
+def test_several_importers_apply_into_the_same_tables(
+    shop: Network, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "LEAST", dict.fromkeys(ExecutorKind, 0))
+    shop.configure("matriz", f'\n[import]\nexecutor = "{executor}"\n')
+    shop.reopen("matriz")
+    sold = {till: sales(till, count=6) for till in TILLS}
+    sold["caixa-02"][1]["numero"] = 9_500
+    names = {till: seal(shop, till, sold[till]) for till in TILLS}
+    report = take_in(shop)
+    assert verdicts(report) == {
+        name: Verdict.REJECTED if till == "caixa-02" else Verdict.APPLIED for till, name in names.items()
+    }
+    assert report.redone == []
+    assert erp(shop) == expected([*sold["caixa-01"], *sold["caixa-03"]])
+
+
 def test_history_is_taken_over_from_filesyncs_own_tables(network: Network) -> None:
     """Who adds statements later fills the ERP once from what is there; from then on batches come by themselves."""
     open_shop(network, ("caixa-01",))
@@ -240,6 +319,37 @@ def test_history_is_taken_over_from_filesyncs_own_tables(network: Network) -> No
     seal(network, "caixa-01", after)
     take_in(network)
     assert erp(network) == expected([*before, *after])
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_what_the_tutorial_says_of_postgresql_is_true(network: Network, engine: str) -> None:
+    """docs/tutorial-own-tables.md, typed: first the ERP's tables, then the file of statements. (Its SQLite is typed by tests/system/test_readme.py.)"""
+    page = Path(__file__).parents[2].joinpath("docs", "tutorial-own-tables.md").read_text("utf-8")
+    schema, statements = re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    open_shop(network, ("caixa-01",))
+    run(network, schema)
+    write(network, statements)
+    assert take_in(network).unready == []
+    sold = [{**sale, "numero": number} for number, sale in enumerate(sales(count=20), 1)]
+    seal(network, "caixa-01", sold)
+    sold[0] = {**sold[0], "situacao": "cancelada", "versao": 2}
+    seal(network, "caixa-01", sold)
+    assert set(verdicts(take_in(network)).values()) == {Verdict.APPLIED}
+    found = ask(network, "SELECT id::text, CAST(total * 100 AS bigint), situacao, emissao FROM erp.venda")
+    assert {one: (total, int(sign == "C")) for one, total, sign, _ in found} == expected(sold)
+    at = {one: emitted for one, _, _, emitted in found}
+    assert all(at[sale["venda_id"]] == datetime.fromisoformat(sale["registrada_em"]) for sale in sold)
+    lines = ask(network, "SELECT venda::text, item, CAST(total * 100 AS bigint) FROM erp.venda_item")
+    assert sorted(lines) == sorted(
+        (sale["venda_id"], item["numero"], item["total_centavos"])
+        for sale in sold
+        for item in sale.get("itens") or ()
+    )
+    again = {**sales(count=21)[20], "numero": 1}
+    name = seal(network, "caixa-01", [again])
+    (batch,) = take_in(network).applied
+    assert (batch.name, batch.verdict) == (name, Verdict.REJECTED)
+    assert "Key (loja, cupom)=(caixa-01, 1) already exists" in batch.problems[0].message
 
 
 # ------------------------------------------------------------------------------------------------ what the ERP refuses

@@ -13,6 +13,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,6 @@ from filesync.writers import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport, Progress
@@ -608,3 +608,67 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     # The worker held the other end of this pipe, too: `run` came back because it is gone.
     assert int(done.stdout)
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+#: A worker: program, Arrow and driver are 130 MiB of it, the database's cache 64.
+WORKER_MIB_MAX = 450
+
+
+def weighed(ctx: Context, origins: tuple[str, ...]) -> parallel.Brought:
+    """A share, and how much memory its process ever held. Not by getrusage: what that says begins with the parent's."""
+    brought = import_share(ctx, origins)
+    (line,) = [text for text in _status().splitlines() if text.startswith("VmHWM:")]
+    kib = int(line.split()[1])
+    (ctx.folders.root / "run" / f"kib-{os.getpid()}").write_text(str(kib), encoding="ascii")
+    return brought
+
+
+def _status() -> str:
+    return Path("/proc/self/status").read_text(encoding="ascii")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the system does not count like that there"
+)
+def test_workers_need_little_memory_however_large_their_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Network(tmp_path / "net")
+    net.site("matriz", Role.MATRIZ)
+    net.configure("matriz", "\n[limits]\nchunk_documents = 16384\n")
+    tills = TILLS[:2]
+    for name in tills:
+        net.site(name, Role.CAIXA)
+        net.peer(name, "matriz", Role.MATRIZ, link="../matriz")
+        net.peer("matriz", name, Role.CAIXA)
+        net.configure(name, "\n[datasets.vendas]\ndocuments_max = 1000000\n")
+        net[name].seal("vendas", _many(name, 200_000), DAY)
+        net[name].turn()
+        net.stations.pop(name).close()
+    monkeypatch.setattr(parallel, "import_share", weighed)
+    report = by(net, "processes:2").import_()
+    assert [batch.documents for batch in report.applied] == [200_000] * 2
+    assert not report.redone
+    peaks = [
+        int(path.read_text(encoding="ascii")) >> 10 for path in (net.root / "matriz" / "run").glob("kib-*")
+    ]
+    assert len(peaks) == 2
+    assert max(peaks) <= WORKER_MIB_MAX
+    net.close()
+
+
+def _many(site: str, count: int) -> Any:
+    """So many sales, all different in id and number."""
+    import uuid
+
+    import pyarrow as pa
+
+    pattern = table(sales(site, count=1_000))
+    whole = pa.concat_tables([pattern] * (count // 1_000))
+    ids = pa.array([str(uuid.UUID(int=(4 << 76) | (2 << 62) | number)) for number in range(count)])
+    numbers = pa.array(range(1, count + 1), pa.int64())
+    whole = whole.set_column(whole.schema.get_field_index("venda_id"), "venda_id", ids)
+    return whole.set_column(whole.schema.get_field_index("numero"), "numero", numbers).cast(pattern.schema)

@@ -14,7 +14,7 @@ from shopdays import Shop, open_shop
 from filesync.config import ExecutorKind
 from filesync.day import filing, spanning
 from filesync.day.filing import Asked
-from filesync.day.reconciling import summary
+from filesync.day.reconciling import reconcile, summary
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
 from filesync.sources.layout_choice import shipped_layouts
@@ -86,7 +86,7 @@ def results(ctx: Context) -> dict[date, Any]:
 def test_a_range_is_its_days_one_by_one(shop: Shop, week: Network, tmp_path: Path, executor: str) -> None:
     alone = Shop(week.copy_of(tmp_path / "alone"))
     for day in DAYS:
-        spanning.reconcile(alone["matriz"].context, day)
+        reconcile(alone["matriz"].context, day)
     span = spanning.reconcile_days(matriz(shop, executor), DAY, LAST)
     assert (span.made, span.redone) == (list(DAYS), [])
     ctx = shop["matriz"].context
@@ -98,7 +98,7 @@ def test_a_range_is_its_days_one_by_one(shop: Shop, week: Network, tmp_path: Pat
 
 def dying(ctx: Context, days: tuple[str, ...]) -> list[str]:
     """A worker that reconciles a day and is gone."""
-    spanning.reconcile(ctx, DAYS[1])
+    reconcile(ctx, DAYS[1])
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("not killed")
 
@@ -134,7 +134,7 @@ def test_the_archive_says_what_the_store_says(shop: Shop, executor: str) -> None
 def test_a_store_that_was_lost_is_read_back_from_the_archive(shop: Shop) -> None:
     """A new store knows no batch: the archive still says what the days were."""
     ctx = shop["matriz"].context
-    before = {day: spanning.reconcile(ctx, day) for day in DAYS}
+    before = {day: reconcile(ctx, day) for day in DAYS}
     known = ctx.store.site
     shop.network.stations.pop("matriz").close()
     shop.network.begin_anew("matriz", known)

@@ -1,7 +1,7 @@
 """README.md and the tutorials are true: their commands are typed as they stand, in an empty folder, and answer what the page shows.
 
 In a page, a ```console block holds commands behind `$ ` (`> ` is not used: a here-document follows as it is typed) and what they answer. `…` stands for
-anything inside a line; a line that is only `…` stands for any lines. A command must end with 0, unless the page asks for its exit code next.
+anything inside a line; a line that is only `…` stands for any lines. ```sql blocks are for a server (tests/flows/test_own_tables.py). A command must end with 0, unless the page asks for its exit code next.
 All blocks of a page run in one shell, one after the other. ```sh blocks are commands of a checkout; each is known to this test by name.
 """
 
@@ -22,6 +22,7 @@ PAGES = (
     "README.md",
     "docs/tutorial.md",
     "docs/tutorial-retail.md",
+    "docs/tutorial-own-tables.md",
     "docs/operations.md",
     "docs/cadastros.md",
     "docs/reports.md",
@@ -134,7 +135,14 @@ def test_a_page_works_when_typed(page: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_command_of_a_page_is_left_out(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
-    assert set(re.findall(r"^```(\w+)$", text, re.MULTILINE)) <= {"console", "sh", "text", "toml", "python"}
+    assert set(re.findall(r"^```(\w+)$", text, re.MULTILINE)) <= {
+        "console",
+        "sh",
+        "text",
+        "toml",
+        "python",
+        "sql",
+    }
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     for block in blocks(page, "sh"):
         for line in block.splitlines():

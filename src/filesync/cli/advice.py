@@ -250,7 +250,7 @@ ADVICE: dict[str, Advice] = {
         mark("Nothing of it was applied. Correct what the database says: the rows where they come from, your own tables, or the statement. Then the sender seals them again: filesync export DATASET --again"),
     ),
     "apply-broken": Advice(None, mark("Nothing is lost: batches of these data wait, the others go on. Correct the statement or your own tables, then: filesync apply check")),
-    "apply-refused": Advice(None, mark("Correct the file; docs/adr/0014 says what a statement may do. Then: filesync apply check")),
+    "apply-refused": Advice(None, mark("Correct the file; docs/tutorial-own-tables.md says what a statement may do. Then: filesync apply check")),
     "apply-unreadable": Advice(None, mark("Put the file into the site's folder, or correct `sql` under [apply.…] in filesync.toml.")),
     "apply-none": Advice(None, mark("Add a section [apply.DATASET] with `sql` to filesync.toml: docs/tutorial-own-tables.md")),
     # the road

@@ -169,7 +169,8 @@ def _check_payload(
 ) -> Ready | None:
     """Compare the payload with the manifest's claim; None when it is not here or not whole, or cannot be applied here for now."""
     manifest, name = verified.manifest, verified.manifest.payload_file
-    if why := readiness.why_not(manifest.id.feed.dataset):
+    if readiness.why_not(manifest.id.feed.dataset):
+        why = f"waits until the statements for {manifest.id.feed.dataset} can run here"
         report.waiting.append(Held(listing.peer, verified.stem, BROKEN, why))
         seen.waits(manifest.name.manifest)
         return None

@@ -56,7 +56,8 @@ class HeadMovedError(TransportError):
         self.feeds = frozenset(feeds)
         named = ", ".join(sorted(str(feed) for feed, _ in self.feeds)[:3])
         super().__init__(
-            "decided-elsewhere", f"{named}: another importer of this site was faster; what it decided is known at the next turn"
+            "decided-elsewhere",
+            f"{named}: another importer of this site was faster; what it decided is known at the next turn",
         )
 
 

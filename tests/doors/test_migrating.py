@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from old_store import Rows
     from store_engines import Home
 
+    from filesync.stores.database import Database
     from filesync.stores.store import Store
 
 #: What version 2 changed in rows, on purpose; `test_what_a_store_holds_is_kept` looks at each.
@@ -388,6 +389,24 @@ def test_nobody_writes_during_a_step(
             assert failure.value.code == "store-busy"
     assert held(behind) == SCHEMA_VERSION
     assert forward(behind).after == NEXT + 1
+
+
+def test_a_step_that_somebody_else_took_meanwhile_is_not_taken_again(
+    behind: Home, future: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands, on two computers: both saw the older version, one was faster."""
+    looked, take = [], migrating._take
+
+    def slower(db: Database, step: Step, *rest: Any, **more: Any) -> None:
+        if not looked:
+            looked.append(step)
+            assert forward(behind).changed
+        take(db, step, *rest, **more)
+
+    monkeypatch.setattr(migrating, "_take", slower)
+    made = forward(behind)
+    assert (made.after, held(behind)) == (NEXT + 1, NEXT + 1)
+    assert behind.ask("SELECT note FROM fs_later") == [("kept",)]
 
 
 def worked(store: Store, number: int) -> None:

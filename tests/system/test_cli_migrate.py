@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cli_shop import COMMAND, Shop, filesync, installed, open_shop
 from old_store import make_old, rows_of, shape
 
+from filesync.cli.daemon import Daemon
 from filesync.exchange.lock import DAEMON_LOCK, SiteLock
 from filesync.stores import migrating, schema_version
 from filesync.stores.migrating import Step
@@ -178,6 +179,28 @@ def test_nobody_makes_a_backup_of_a_server_but_its_keeper(server_site: Path) -> 
     )
     filesync("-C", server_site, "status")
     assert "nothing to do" in filesync("-C", server_site, "migrate").out
+
+
+def test_run_asks_nobody(server_site: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    daemon = Daemon(server_site, Lines(lines), events=False)
+    daemon.stop()
+    daemon.run()
+    assert [line["event"] for line in lines] == ["store-migrated", "started", "stopped"]
+    assert (lines[0]["before"], lines[0]["after"]) == (SCHEMA_VERSION, SCHEMA_VERSION + 1)
+    assert "backup" not in lines[0]
+
+
+class Lines:
+    """A log that is kept."""
+
+    def __init__(self, kept: list[dict[str, Any]]) -> None:
+        self._kept = kept
+
+    def _line(self, event: str, **fields: Any) -> None:
+        self._kept.append({"event": event, **fields})
+
+    info = warning = error = _line
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("sim", 0), ("", 2), ("no", 2)])

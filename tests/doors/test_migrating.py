@@ -395,7 +395,8 @@ def test_a_step_that_somebody_else_took_meanwhile_is_not_taken_again(
     behind: Home, future: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two commands, on two computers: both saw the older version, one was faster."""
-    looked, take = [], migrating._take
+    looked: list[Step] = []
+    take = migrating._take
 
     def slower(db: Database, step: Step, *rest: Any, **more: Any) -> None:
         if not looked:

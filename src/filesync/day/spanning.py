@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a document or a billed row costs, in the shards' own measure, before workers are asked. Measured: docs/scale.md.
+#: What a document or a billed row costs, in the shards' own measure, before workers are asked. An estimate: docs/scale.md.
 ROW_BYTES: Final = 256
 LEAST: Final = {ExecutorKind.THREADS: 32 << 20, ExecutorKind.PROCESSES: 64 << 20, ExecutorKind.DASK: 64 << 20}
 

@@ -513,7 +513,7 @@ def test_an_address_is_shown_without_its_password() -> None:
     assert shown("postgresql://ana:s%40cret@db.example:5433/loja?sslmode=require&password=x") == (
         "postgresql://ana@db.example:5433/loja"
     )
-    assert shown("postgresql:///loja?service=x") == "postgresql:///loja"
+    assert shown("postgresql:///loja?service=x") == "postgresql:///loja?service=x"
     assert shown("postgresql://[::1]:5432/loja") == "postgresql://[::1]:5432/loja"
 
 

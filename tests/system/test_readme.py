@@ -29,6 +29,8 @@ PAGES = (
 )
 #: Commands of a checkout: what each is proven by instead of being run here.
 CHECKOUT = {
+    'filesync purge --older "400 days"': "tests/system/test_cli_purging.py",
+    'filesync purge --older "400 days" --yes': "tests/system/test_cli_purging.py",
     "make demo": "a target of the Makefile; `filesync demo` has its own tests",
     "make test": "a target of the Makefile; this test is a part of it",
     ". .venv/bin/activate": "made by `make setup`",

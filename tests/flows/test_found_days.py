@@ -217,3 +217,29 @@ def test_a_till_replaced_after_its_day_was_closed(shop: Shop) -> None:
     assert shop.decide(BDF) is None
     held = [sale["numero"] for sale in rows(shop["matriz"]) if sale["origem"] == "caixa-01"]
     assert sorted(held) == sorted(sale["numero"] for sale in sales)
+
+
+# ------------------------------------------------------------------------------------------------ a batch that is gone for good
+
+
+def test_what_was_lost_and_given_up_comes_from_the_till_again(shop: Shop) -> None:
+    """Somebody deletes the batch with a corrected sale before it left. The number is given up; that the sale must be exported again nobody thinks of."""
+    day = sales_of_day("caixa-01", Role.CAIXA, DAY, count=6)
+    standing = next(sale for sale in day if sale["situacao"] == "concluida")
+    shop.send("caixa-01", day, "day")
+    shop.turn()
+    shop.send("caixa-01", [cancelled(standing)], "cancelled")
+    (payload,) = shop.network.root.glob("caixa-01/outbox/matriz/vendas.*.parquet")
+    payload.unlink()
+    shop.turn()
+    shop["caixa-01"].void("vendas.caixa-01.matriz", [2], reason="apagado", by="Rui")
+    shop.turn()
+    (held,) = (sale for sale in rows(shop["matriz"]) if sale["venda_id"] == standing["venda_id"])
+    assert held["situacao"] == "cancelada"
+    # Once it came, nobody reads the old files over and over.
+    assert shop["caixa-01"].turn().quiet
+    shop.sell("posto-centro")
+    for site in ("caixa-01", "posto-centro"):
+        shop.close(site)
+    shop.turn()
+    assert shop.decide(BDF) is None

@@ -59,6 +59,7 @@ class Export:
     again: bool = False
     only_new_files: bool = False
     hurried: bool = False  # files that were done with, and not touched since, are passed over unread
+    reread: bool = False  # all the same: something of them is owed
     having: Mapping[str, str] | None = (
         None  # from this site's own store, whatever the source: documents whose columns have these values
     )
@@ -204,11 +205,11 @@ def _export_file(
     # What waits for a recipient is looked for again when it knows more: then the version is another one.
     settings = " ".join([source.digest(order.contract.name), order.audience, *_under(order)])
     with patience(path):
-        if wanted.hurried and dropped.settled(path, label, settings):
+        if wanted.hurried and not wanted.reread and dropped.settled(path, label, settings):
             return SealReport(wanted.dataset)
         before = stamp(path)
         digest, _ = digest_file(path)
-        if wanted.only_new_files and not beginners:
+        if wanted.only_new_files and not (beginners or wanted.reread):
             known = ctx.store.captured(label)
             if known is not None and (known.content_sha256, known.settings_sha256) == (digest, settings):
                 dropped.done_with(label, settings, before)

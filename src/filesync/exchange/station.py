@@ -344,11 +344,12 @@ class Station:
                 report.failed_sources += done.failed
         except (RejectedError, ConfigError, TransportError) as err:
             report.failed_sources.append(Held(self.context.me, "voids", err.code, err.message))
+        owed = voids.unreadable(self.context)
         for dataset, source in self.context.settings.sources.items():
             if source.kind is Kind.STORE or (source.kind is Kind.SQL and not whole):
                 continue  # passing on what was applied here is a step of the day, never a matter of course
             try:
-                wanted = Export(dataset, only_new_files=True, hurried=not whole)
+                wanted = Export(dataset, only_new_files=True, hurried=not whole, reread=dataset in owed)
                 done = export(self.context, wanted, self.dropped)
             except (RejectedError, ConfigError, TransportError) as err:
                 report.failed_sources.append(Held(self.context.me, dataset, err.code, err.message))
@@ -360,6 +361,9 @@ class Station:
                 report.exported.append(done)
                 report.failed_sources += done.failed
                 report.look_again(done.look_again_s)
+                if not done.failed:  # the source was asked: what it has of them is sealed again
+                    for batch_id in owed.get(dataset, ()):
+                        self.context.store.holes.sealed_again(batch_id)
         self.dropped.save(labels(self.context))
 
     @contextmanager

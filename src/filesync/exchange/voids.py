@@ -44,6 +44,9 @@ from filesync.writers import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from filesync.contracts import Contract
 
     from filesync.exchange.arrivals import AdmittedVoid, Listing, Verified
     from filesync.exchange.context import Context
@@ -107,17 +110,13 @@ def seal_again(ctx: Context) -> Iterator[SealReport]:
     for owed in ctx.store.holes.given_up():
         manifest = Manifest.from_signed(json.loads(owed.manifest))
         feed = manifest.id.feed
-        contract = ctx.contracts.get(feed.dataset, manifest.version)
-        if contract is None or contract.encrypted:
-            # Nothing here can read it any more: its source brings the rows (an export finds them).
-            ctx.store.holes.sealed_again(owed.batch_id)
-            continue
-        payload = payload_of(ctx, manifest.name, manifest.format, manifest.recipients)
-        if payload is None:
+        readable = _readable(ctx, manifest)
+        if readable is None:
             if (message := purged(ctx, manifest)) is not None:
                 ctx.store.holes.sealed_again(owed.batch_id)
                 yield SealReport(feed.dataset, failed=[Held(ctx.me, owed.name.stem, PURGED, message)])
-            continue  # perhaps a person puts it back; an export from the source finds the rows as well
+            continue  # its source brings the rows (`unreadable`); or a person puts it back
+        contract, payload = readable
         chunks = (part.table for part in read_payload(payload, manifest.format, contract))
         whole = manifest.mode is Mode.SNAPSHOT and owed.last
         order = Order(
@@ -130,6 +129,24 @@ def seal_again(ctx: Context) -> Iterator[SealReport]:
         yield again
         if not again.held:
             ctx.store.holes.sealed_again(owed.batch_id)
+
+
+def unreadable(ctx: Context) -> dict[str, list[int]]:
+    """By dataset the batches that were given up, whose rows are owed, and that nobody here can read any more: only their source has the rows."""
+    found: dict[str, list[int]] = {}
+    for owed in ctx.store.holes.given_up():
+        manifest = Manifest.from_signed(json.loads(owed.manifest))
+        if _readable(ctx, manifest) is None:
+            found.setdefault(manifest.id.feed.dataset, []).append(owed.batch_id)
+    return found
+
+
+def _readable(ctx: Context, manifest: Manifest) -> tuple[Contract, Path] | None:
+    contract = ctx.contracts.get(manifest.id.feed.dataset, manifest.version)
+    if contract is None or contract.encrypted:
+        return None
+    payload = payload_of(ctx, manifest.name, manifest.format, manifest.recipients)
+    return None if payload is None else (contract, payload)
 
 
 def _still_owed(ctx: Context, order: Order, owed: GivenUp, chunk: pa.Table) -> pa.Table:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from network import DAY, Network, rows
 from shopdays import Shop, open_shop
 from test_late_and_wrong import replace_till
 
-from filesync.day import filing
+from filesync.day import filing, portal
 from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
 from filesync.day.closing import CloseOutcome, CloseRefusedError
 from filesync.day.filing import Asked, FilingState
 from filesync.day.routine import run_due
-from filesync.day.values import ReasonCode
+from filesync.day.values import ReasonCode, StepOutcome
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import cancelled, sales_of_day
@@ -241,5 +242,65 @@ def test_what_was_lost_and_given_up_comes_from_the_till_again(shop: Shop) -> Non
     shop.sell("posto-centro")
     for site in ("caixa-01", "posto-centro"):
         shop.close(site)
+    shop.turn()
+    assert shop.decide(BDF) is None
+
+
+# ------------------------------------------------------------------------------------------------ a sale that belongs to another day
+
+TUESDAY = DAY + timedelta(days=1)
+
+
+def moved(sale: dict[str, Any], day: date) -> dict[str, Any]:
+    return {**sale, "versao": sale.get("versao", 0) + 1, "data_movimento": day.isoformat()}
+
+
+def test_a_sale_that_leaves_a_closed_day_opens_it_again(shop: Shop) -> None:
+    """Monday is complete, and shown to the customers. On Tuesday one of its sales turns out to be Tuesday's. Monday's gate stayed open, on a close that counts it."""
+    day = sales_of_day("caixa-01", Role.CAIXA, DAY, count=6)
+    shop.send("caixa-01", day, "day")
+    shop.sell("posto-centro")
+    for site in ("caixa-01", "posto-centro"):
+        shop.close(site)
+    shop.turn()
+    shop.sara()
+    run_due(shop["matriz"], shop.clock())
+    shop.export_portal()
+    shop.turn()
+    portal.confirm(shop["matriz"], [batch.name for batch in shop["matriz"].context.store.days.sealed(DAY)])
+    assert portal.portal_day(shop["matriz"].context, DAY).state is portal.PortalState.DONE
+
+    shop.send("caixa-01", [moved(day[0], TUESDAY)], "moved")
+    shop.turn()
+    owed = reason(shop, "caixa-01")
+    assert (owed.code, owed.detail["expected"], owed.detail["got"]) == (ReasonCode.DISAGREES, 6, 5)
+    assert owed.command == f"filesync close --date {DAY}"
+    # Nobody had to ask: the routine says so, and the page of the day says why.
+    told = {(r.day, r.step) for r in run_due(shop["matriz"], shop.clock()) if r.outcome is StepOutcome.CLOSED}
+    assert (DAY, "receber_vendas_remotas") in told
+    assert "sales-left" in {event.what for event in shop["matriz"].context.store.days.events(DAY)}
+    assert portal.portal_day(shop["matriz"].context, DAY).state is portal.PortalState.STALE
+
+    assert shop.close("caixa-01", contado_centavos=None).document["quantidade_vendas"] == 5
+    shop.turn()
+    assert shop.decide(BDF) is None
+
+
+def test_a_close_that_comes_before_the_sale_has_left(shop: Shop) -> None:
+    """The sale was moved before Monday was closed; what moves it is lost on the way, and Monday's close is not. The matriz still has it on Monday."""
+    day = sales_of_day("posto-centro", Role.POSTO, DAY, count=6)
+    shop.send("posto-centro", day, "day")
+    shop.send("posto-centro", [moved(day[0], TUESDAY)], "moved")
+    shop.close("posto-centro")
+    shop.sell("caixa-01")
+    shop.close("caixa-01")
+    shop["posto-centro"].turn()
+    for path in shop.network.root.glob("relay/matriz/inbox/posto-centro/vendas.*.20260303.*"):
+        path.unlink()
+    shop.turn()
+    owed = reason(shop, "posto-centro")
+    assert (owed.code, owed.detail["expected"], owed.detail["got"]) == (ReasonCode.DISAGREES, 5, 6)
+    # It is asked for again by itself, and that is all there was to it.
+    shop.clock.advance(hours=2)
     shop.turn()
     assert shop.decide(BDF) is None

@@ -254,7 +254,7 @@ def _say_reconciliation(page: DayPage) -> None:
 
 
 #: What of an entry's detail is shown, in this order.
-_SHOWN = ("step", "id", "because", "file", "evidence", "reason", "kind", "files")
+_SHOWN = ("step", "id", "because", "file", "evidence", "reason", "kind", "files", "documents", "batch")
 
 
 def _say_events(page: DayPage) -> None:
@@ -264,6 +264,7 @@ def _say_events(page: DayPage) -> None:
     words = {
         "gate-opened": _("gate opened"), "gate-closed": _("gate closed again"), "done": _("done"), "undone": _("not done after all"),
         "purged": _("files purged"), "override": _("OVERRIDE"), "override-revoked": _("override taken back"), "evidence": _("evidence written"),
+        "sales-left": _("sales moved to another day"),
     }  # fmt: skip
     shown = page.events[-LINES_MAX:]
     if len(page.events) > len(shown):

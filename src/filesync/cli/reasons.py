@@ -109,6 +109,8 @@ def _sentence(reason: Reason) -> str:
         case Code.LATE:
             text = _("{feed} {numbers} came late: the day was closed without it")
             facts["documents"] = wording.number(int(reason.detail.get("documents", 0)))
+        case Code.DISAGREES if reason.detail.get("held"):
+            text = _("its closes say {expected} {what}, and {got} are held: a sale was moved to another day")
         case Code.DISAGREES:
             text = _("{feed} {numbers}: the close says {expected}, here are {got} ({what} {of})")
         case Code.STEP_NOT_DONE:

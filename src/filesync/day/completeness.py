@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filesync.day import owing
 from filesync.day.content import added, agrees, content_of, without
-from filesync.day.roster import CLOSING
+from filesync.day.roster import CLOSING, SALES
 from filesync.day.values import Known, SiteVerdict
 from filesync.protocol.identity import BatchName
 from filesync.protocol.receipt import Verdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from filesync.day.content import Content
-    from filesync.day.values import Closing, DayBatch, FeedClaim, Range, Reason, SiteDay, WaitingBatch
+    from filesync.day.values import Closing, DayBatch, FeedClaim, Held, Range, Reason, SiteDay, WaitingBatch
     from filesync.stores.hole_values import VoidRecord
 
 Key = tuple[str, str, str]  # dataset, audience, epoch
@@ -79,6 +79,8 @@ class _Judgement:
         ]
         if self.closed:
             found += owing.late(self.site, self._late())
+            if not found:
+                found += self._others_held()
         else:
             found += self._said_to_be_sealed(claimed)
         found += self._debts()
@@ -136,6 +138,12 @@ class _Judgement:
         last = closings[-1]
         sums = (sum(c.sales for c in closings), sum(c.total_centavos for c in closings))
         return (held.sales, held.total_centavos) in ((last.sales, last.total_centavos), sums)
+
+    def _as_sold(self, held: Held) -> bool:
+        """Whether the closes say that this was sold. Of several shifts only the sums: one cannot have sold less than nothing."""
+        closings = self.site.closings
+        total = held.total_centavos in (sum(c.total_centavos for c in closings), closings[-1].total_centavos)
+        return total and (len(closings) > 1 or held.sales == closings[-1].sales)
 
     # ------------------------------------------------------------------------------------------------ numbers
 
@@ -264,6 +272,23 @@ class _Judgement:
             if wanted != got:
                 return wanted, got
         return None
+
+    def _others_held(self) -> Iterable[Reason]:
+        """Nothing is owed, and the sales that are held are not those that were sold: one has left for another day, there or here only.
+
+        Said of a day that one installation sold, and of which nothing was refused or given up: otherwise nobody can tell what should be held.
+        """
+        site = self.site
+        if site.held is None or not site.closings or self._as_sold(site.held):
+            return
+        feeds = {_key(claim) for closing in site.closings for claim in closing.feeds}
+        others = [b for b in self.moved if b.verdict is not Verdict.APPLIED or _key_of(b) not in feeds]
+        given_up = any(
+            _covers(claim, v) for closing in site.closings for claim in closing.feeds for v in site.voids
+        )
+        if others or given_up or len({key[2] for key in feeds}) > 1 or SALES in site.noted:
+            return
+        yield owing.others_held(site, site.closings[-1], site.held)
 
     # ------------------------------------------------------------------------------------------------ evidence
 

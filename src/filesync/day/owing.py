@@ -18,7 +18,7 @@ from filesync.protocol.receipt import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from filesync.day.values import Closing, DayBatch, FeedClaim, Mark, Range, SiteDay, WaitingBatch
+    from filesync.day.values import Closing, DayBatch, FeedClaim, Held, Mark, Range, SiteDay, WaitingBatch
 
 Key = tuple[str, str, str]  # dataset, audience, epoch
 
@@ -189,6 +189,23 @@ def disagrees(
         f"look at the day at {site.site} and close it again: {command}", site.site, command, str(_feed(site, key)), claim.epoch,
         ((claim.first, claim.last),), Known.DIFFERS, None, site.last_contact,
         {"turno": closing.turno, "what": what, "of": of, "expected": expected, "got": found},
+    )  # fmt: skip
+
+
+def others_held(site: SiteDay, closing: Closing, held: Held) -> Reason:
+    """Everything came, and the sales that are held are not those that the closes speak of: one was moved to another day, or has to be."""
+    sold, total = sum(c.sales for c in site.closings), sum(c.total_centavos for c in site.closings)
+    what, expected, got = (
+        ("sales", sold, held.sales) if sold != held.sales else ("centavos", total, held.total_centavos)
+    )
+    command = closing_command(site, again=True)
+    claim = closing.feeds[0] if closing.feeds else None
+    return Reason(
+        ReasonCode.DISAGREES, site.site, f"{site.site}: its closes say {expected} {what}, held of the day are {got}",
+        f"it follows by itself where a batch is still on its way; else look at the day at {site.site} and close it again: {command}",
+        site.site, command, None if claim is None else str(_feed(site, (claim.dataset, claim.audience, claim.epoch))),
+        None if claim is None else claim.epoch, () if claim is None else ((claim.first, claim.last),), Known.DIFFERS, None,
+        site.last_contact, {"turno": closing.turno, "what": what, "of": "", "expected": expected, "got": got, "held": True},
     )  # fmt: skip
 
 

@@ -336,13 +336,14 @@ def _mark(ctx: Context, day: date) -> DoneMark | None:
 
 
 def _newest(ctx: Context, day: date) -> int:
-    """The newest batch of sales of the day that moved anything here."""
+    """The newest batch that moved sales of the day here, into it or out of it."""
+    left = ctx.store.days.left(day, VENDAS)
     arrived = (
         batch.batch_id
         for batch in ctx.store.days.arrived(day)
         if batch.feed.dataset == VENDAS and batch.verdict is not Verdict.REJECTED
     )
-    return max(arrived, default=0)
+    return max([*arrived, *left.values()], default=0)
 
 
 def _worst(batch: DaySealed) -> Verdict | None:

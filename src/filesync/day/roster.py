@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The dataset that closes a day; every other one that a site sends moves it.
 CLOSING = "fechamento"
+#: What a day's closes are about.
+SALES = "vendas"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from filesync.contracts import Late
 from filesync.day.completeness import judge
-from filesync.day.roster import CLOSING, SiteRoster
+from filesync.day.roster import CLOSING, SALES, SiteRoster
 from filesync.day.values import (
     Closing,
     DayStanding,
@@ -108,7 +108,10 @@ class Ledger:
             batch for found in batches.values() for batch in found if batch.verdict is not Verdict.APPLIED
         ]
         replaced = frozenset(days.replaced([batch.name for batch in refused]))
-        held = self._held(day, {batch.feed.origin for batch in refused if batch.verdict is Verdict.PARTIAL})
+        partly = {batch.feed.origin for batch in refused if batch.verdict is Verdict.PARTIAL}
+        # To count a day's sales costs going through all that are held: only where batches and closes alone cannot tell.
+        unsure = {site for site, told in closings.items() if _sealed_again(told)} | set(days.left(day, SALES))
+        held = self._held(day, partly | (unsure & set(closings)))
         for due in wanted:
             yield self._site(
                 day, due, batches.get(due.site, []), closings.get(due.site, ()), replaced, held, me
@@ -137,7 +140,7 @@ class Ledger:
         return peer is not None and peer.link is not None and not peer.relay
 
     def _held(self, day: date, sites: set[str]) -> dict[str, Held]:
-        contract = self.ctx.contracts.latest("vendas")
+        contract = self.ctx.contracts.latest(SALES)
         if not sites or contract is None:
             return {}
         found = self.ctx.store.days.sales(contract, "total_centavos", day, sites)
@@ -202,6 +205,12 @@ class Ledger:
             and file.batch.id.feed.origin == site.site
             and file.batch.id.feed.dataset in site.datasets | {CLOSING}
         ]
+
+
+def _sealed_again(closings: Sequence[Closing]) -> bool:
+    """Whether the batches that the closes name hold more documents than were sold: some were sealed again, of this day or by now of another."""
+    sealed = max(sum(c.documents for c in closing.feeds if c.dataset == SALES) for closing in closings)
+    return sealed != sum(closing.sales for closing in closings)
 
 
 def _closings(rows: ClosingRows) -> dict[str, tuple[Closing, ...]]:

@@ -41,6 +41,7 @@ from filesync.stores.values import HeadMovedError, IncomingRecord, KeyExistsErro
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import date
     from pathlib import Path
 
     from filesync.exchange.arrivals import Verified
@@ -92,6 +93,7 @@ class _Outcome:
     problems: list[Problem] = field(default_factory=list)
     bad: int = 0
     bad_lines: list[str] = field(default_factory=list)
+    left: tuple[tuple[str, date, int], ...] = ()  # as in MergeReport
 
     def refuse(self, problems: Sequence[Problem], count: int, lines: Sequence[str]) -> None:
         self.problems.extend(problems[: PROBLEMS_MAX - len(self.problems)])
@@ -261,6 +263,10 @@ def _apply_alone(ctx: Context, ready: Ready) -> AppliedBatch:
             )
         record = _decide(ctx, ready, batch_id, verdict, rows, totals, problems)
         tx.record_incoming([record])
+        for site, day, documents in outcome.left if verdict is not Verdict.REJECTED else ():
+            ctx.store.days.record_left(
+                day, ctx.now(), site, contract.dataset, ready.verified.stem, batch_id, documents
+            )
     if verdict is Verdict.PARTIAL:
         quarantine.audit(
             ctx, ready.verified.peer, ready.verified.stem + quarantine.ROWS_SUFFIX, _summary(ready, outcome)
@@ -286,7 +292,8 @@ def _merge(ctx: Context, tx: Tx, ready: Ready, form: Contract, batch_id: int) ->
             f"{ready.verified.stem}: expected each key once, got {merged.duplicate_count} repeated documents: {keys}",
         )
     if merged.conflict_count:
-        return _without_conflicts(ctx, ready, np.asarray(merged.conflict_rows), merged.conflicts)
+        outcome = _without_conflicts(ctx, ready, np.asarray(merged.conflict_rows), merged.conflicts)
+    outcome.left = merged.left
     return outcome
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from filesync.protocol.envelope import sha256_hex
 from filesync.protocol.identity import Feed, Format
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from filesync.contracts import Contract
     from filesync.stores.closings import ClosingRows
     from filesync.stores.database import Database
+
+
+#: What the journal calls documents that left a day, as in queries_days.sql.
+LEFT: Final = "sales-left"
 
 
 class Days:
@@ -219,6 +223,28 @@ class Days:
             DayEvent(at, date.fromisoformat(of), what, who, json.loads(detail))
             for at, of, what, who, detail in rows
         ]
+
+    def record_left(
+        self, day: date, at: str, site: str, dataset: str, batch: str, batch_id: int, documents: int
+    ) -> None:
+        """A batch of another day took documents of this one away, or would have if it were later: the day is looked at again."""
+        detail = {
+            "site": site,
+            "dataset": dataset,
+            "batch": batch,
+            "batch_id": batch_id,
+            "documents": documents,
+        }
+        with self._write():
+            self.record_event(day, at, LEFT, site, detail)
+            self._db.run(QUERIES["look_again"], (day.isoformat(),))
+
+    def left(self, day: date, dataset: str) -> dict[str, int]:
+        """The sites of which documents of the day may have left it, with the newest batch that took some."""
+        details = [
+            json.loads(detail) for (detail,) in self._db.select(QUERIES["sales_left"], (day.isoformat(),))
+        ]
+        return {detail["site"]: detail["batch_id"] for detail in details if detail["dataset"] == dataset}
 
     # ------------------------------------------------------------------------------------------------ the routine's memo
 

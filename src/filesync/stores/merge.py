@@ -19,6 +19,7 @@ What is not here: appending (tables.py), reading a payload, what a conflict mean
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -166,6 +167,7 @@ class _Merge:
     def apply(self, staged: int) -> MergeReport:
         """Upsert the documents, look at what lost, then replace the winners' lines."""
         self.db.run(f"DROP TABLE IF EXISTS {KEPT}")
+        left = self._leaving()
         won = self._upsert()
         lost = 0
         if won < staged:
@@ -176,7 +178,19 @@ class _Merge:
             self._confirm()
         for relation in self.contract.relations[1:]:
             self._replace_lines(relation, lost)
-        return self._report(won, lost)
+        return replace(self._report(won, lost), left=left)
+
+    def _leaving(self) -> tuple[tuple[str, date, int], ...]:
+        """The days under which documents of the stage are held and will not be, if they win. Asked before: afterwards nobody knows."""
+        day = self.contract.business_date_column
+        if day is None or day in self.contract.key:
+            return ()
+        origem, held = (f"t.{quoted(name)}" for name in (self.contract.key[0], day))
+        rows = self.db.select(
+            f"SELECT {origem}, {held} || '', count(*) FROM temp.{_stage(self.document)} s CROSS JOIN {self.table} t "
+            f"ON {self._same_key('s', 't')} WHERE {held} <> s.{quoted(day)} GROUP BY {origem}, {held} ORDER BY {origem}, {held}"
+        )
+        return tuple((site, date.fromisoformat(text), count) for site, text, count in rows)
 
     def _upsert(self) -> int:
         """Insert what is new and update what is held and older; the number of documents that won."""

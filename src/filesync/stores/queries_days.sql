@@ -112,6 +112,14 @@ INSERT INTO fs_day_event (day, at, what, who, detail) VALUES (?1, ?2, ?3, ?4, ?5
 -- The journal of the days of a range, oldest first.
 SELECT at, day, what, who, detail FROM fs_day_event WHERE day BETWEEN ?1 AND ?2 ORDER BY event_id;
 
+-- name: sales_left
+-- What is known of documents of a day that batches of other days have taken away.
+SELECT detail FROM fs_day_event WHERE day = ?1 AND what = 'sales-left' ORDER BY event_id;
+
+-- name: look_again
+-- The routine judges a day anew: something of it changed that is no batch of its own.
+UPDATE fs_day_seen SET seen = '', settled = 0 WHERE day = ?1;
+
 -- name: day_seen
 -- What the routine saw of these days when it judged them last.
 SELECT day, seen, gates, settled, numbers FROM fs_day_seen WHERE day IN (SELECT value FROM json_each(?1));

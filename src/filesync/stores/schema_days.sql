@@ -32,7 +32,8 @@ CREATE TABLE fs_override (
 
 CREATE INDEX fs_override_day ON fs_override (day);
 
--- The day's journal: gates that opened or closed again, steps, overrides. For reports and audit; nothing is decided by it.
+-- The day's journal: gates that opened or closed again, steps, overrides, sales that left the day. For reports and audit; the last of these
+-- is also a reason to count a day's sales again.
 CREATE TABLE fs_day_event (
     event_id INTEGER PRIMARY KEY,
     day TEXT NOT NULL,

@@ -134,6 +134,7 @@ class MergeReport:
     `applied`: this batch's content stands now, whether its key was new or held. `unchanged`: another feed or epoch had brought the same.
     `superseded`: a higher version is held. `conflicts`: other content is held and nothing says which is later; the held row stands.
     `duplicates`: keys that the batch itself holds more than once; then nothing at all was applied.
+    `left`: the movement days of other documents that this batch may have taken away, as (origem, day, documents).
     `*_rows` number the documents as they were staged, from 0; for a repeated key every document but its first.
     """
 
@@ -147,6 +148,7 @@ class MergeReport:
     duplicate_count: int = 0
     duplicates: tuple[Key, ...] = ()
     duplicate_rows: pa.Int64Array = field(default_factory=_no_rows)
+    left: tuple[tuple[str, date, int], ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------ what was sealed here

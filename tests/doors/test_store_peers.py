@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUP = Feed("matriz", "produtos", "caixas")
 ALONE = Feed("matriz", "clientes", "caixa-01")
-LATER = "2026-03-02T19:00:00-03:00"
+LATER, LATEST = "2026-03-02T19:00:00-03:00", "2026-03-02T20:00:00-03:00"
 
 
 @pytest.fixture
@@ -37,10 +37,23 @@ def test_the_newest_of_the_latest_installation_is_heard(store: Store) -> None:
     assert store.heard() == {"caixa-01": Heard({"n": 7}, AT)}, "neither older nor the same one again"
     store.record_heard("caixa-01", "aaaaaaaa", 7, '{"n":70}', LATER)
     assert store.heard()["caixa-01"] == Heard({"n": 70}, LATER), "the same counter after a crash"
+    store.record_heard("caixa-01", "bbbbbbbb", 1, '{"n":1}', LATER)
+    store.record_heard("caixa-01", "aaaaaaaa", 9, '{"n":9}', LATEST)
+    store.record_heard("portal", "cccccccc", 3, '{"n":3}', AT)
+    assert store.heard() == {"caixa-01": Heard({"n": 1}, LATER), "portal": Heard({"n": 3}, AT)}
+
+
+def test_the_installation_that_goes_on_speaking_is_the_latest(store: Store) -> None:
+    """The disk of a dead one is read: it speaks once, after the one that is at work."""
     store.record_heard("caixa-01", "bbbbbbbb", 1, '{"n":1}', AT)
     store.record_heard("caixa-01", "aaaaaaaa", 9, '{"n":9}', LATER)
-    store.record_heard("portal", "cccccccc", 3, '{"n":3}', AT)
-    assert store.heard() == {"caixa-01": Heard({"n": 1}, AT), "portal": Heard({"n": 3}, AT)}
+    store.record_heard("caixa-01", "bbbbbbbb", 2, '{"n":2}', LATEST)
+    assert store.heard() == {"caixa-01": Heard({"n": 9}, LATER)}, "once is not enough to come back"
+    store.record_heard("caixa-01", "bbbbbbbb", 2, '{"n":2}', LATEST)
+    assert store.heard() == {"caixa-01": Heard({"n": 9}, LATER)}, "nor is the same word again"
+    store.record_heard("caixa-01", "bbbbbbbb", 3, '{"n":3}', LATEST)
+    assert store.heard() == {"caixa-01": Heard({"n": 3}, LATEST)}
+    assert [heard.epoch for heard in store.days.heard()] == ["aaaaaaaa", "bbbbbbbb"]
 
 
 def test_what_was_told_is_overwritten(store: Store) -> None:

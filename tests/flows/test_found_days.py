@@ -19,6 +19,7 @@ from filesync.day.values import ReasonCode, StepOutcome
 from filesync.demo.billing import Plan, billing_of_day
 from filesync.demo.billing_files import billing_file
 from filesync.demo.sales import cancelled, sales_of_day
+from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import shipped_layouts
 
@@ -218,6 +219,34 @@ def test_a_till_replaced_after_its_day_was_closed(shop: Shop) -> None:
     assert shop.decide(BDF) is None
     held = [sale["numero"] for sale in rows(shop["matriz"]) if sale["origem"] == "caixa-01"]
     assert sorted(held) == sorted(sale["numero"] for sale in sales)
+
+
+def test_an_old_disk_that_is_read_after_the_new_till_closed(shop: Shop) -> None:
+    """The old computer never got through to the matriz on its last day. Its disk is read when the new one has closed it: that one cannot name what it never knew."""
+    sales = sales_of_day("caixa-01", Role.CAIXA, DAY, count=12)
+    shop.send("caixa-01", sales[:8], "day")
+    replace_till(shop)
+    shop.send("caixa-01", sales[8:], "evening")
+    shop.sell("posto-centro")
+    for site in ("caixa-01", "posto-centro"):
+        shop.close(site)
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    assert shop.decide(BDF) is None
+    stick = shop.network.root / "stick"
+    stick.mkdir()
+    with Station.open(shop.network.root / "broken-caixa-01", clock=shop.clock) as old:
+        old.carry_out(stick)
+    shop["matriz"].carry_in(stick)
+    shop["matriz"].turn()
+    assert len([sale for sale in rows(shop["matriz"]) if sale["origem"] == "caixa-01"]) == 12
+    assert reason(shop, "caixa-01").code is ReasonCode.LATE
+    # The stick spoke last. When the new till goes on speaking it is clear which of the two is at work.
+    for _ in range(2):
+        shop.clock.advance(minutes=16)
+        shop.turn("caixa-01", "matriz", "posto-centro")
+    assert shop.decide(BDF) is None
+    (peer,) = (peer for peer in shop["matriz"].status().peers if peer.peer == "caixa-01")
+    assert peer.epoch == shop["caixa-01"].context.epoch
 
 
 # ------------------------------------------------------------------------------------------------ a batch that is gone for good

@@ -100,7 +100,6 @@ class _Judgement:
 
     def _late(self) -> list[DayBatch]:
         newest = max(self.closes, key=lambda batch: batch.batch_id, default=None)
-        age = self._age(newest) if newest is not None else 0
         return [
             batch
             for batch in self.moved
@@ -108,12 +107,25 @@ class _Judgement:
             and batch.name not in self.stand_in
             and batch.verdict is not Verdict.REJECTED
             and batch.feed.dataset not in self.site.noted
-            and not (newest is not None and batch.epoch != newest.epoch and self._age(batch) < age)
+            and not (
+                newest is not None
+                and batch.epoch != newest.epoch
+                and self._earlier(batch.epoch, newest.epoch)
+            )
         ]
 
-    def _age(self, batch: DayBatch) -> int:
-        """In which order the ledger first saw the installation that sealed it."""
-        return min((head.age for head in self.site.heads if head.epoch == batch.epoch), default=0)
+    def _earlier(self, one: str, other: str) -> bool:
+        """Whether `one` is an earlier installation of the site than `other`: by who spoke last, for the disk of a dead one may be read late.
+
+        Of those that never spoke, by which of them the ledger saw first.
+        """
+        spoke = [mark.epoch for mark in self.site.marks]  # who spoke later stands later
+        if one in spoke and other in spoke:
+            return spoke.index(one) < spoke.index(other)
+        return self._age(one) < self._age(other)
+
+    def _age(self, epoch: str) -> int:
+        return min((head.age for head in self.site.heads if head.epoch == epoch), default=0)
 
     def _owes(self, batch: DayBatch) -> bool:
         """Whether rows of this batch were refused and nothing has made up for it."""
@@ -283,10 +295,12 @@ class _Judgement:
             return
         feeds = {_key(claim) for closing in site.closings for claim in closing.feeds}
         others = [b for b in self.moved if b.verdict is not Verdict.APPLIED or _key_of(b) not in feeds]
+        carried = {batch.batch_id: batch.epoch for batch in self.closes}
+        sold_by = {key[2] for key in feeds} | {carried.get(c.row.get("fs_batch", 0)) for c in site.closings}
         given_up = any(
             _covers(claim, v) for closing in site.closings for claim in closing.feeds for v in site.voids
         )
-        if others or given_up or len({key[2] for key in feeds}) > 1 or SALES in site.noted:
+        if others or given_up or len(sold_by) > 1 or SALES in site.noted:
             return
         yield owing.others_held(site, site.closings[-1], site.held)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def record_heard(db: Database, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> bool:
     """Remember a heartbeat, unless it, or a newer one of that installation, is known. Whether it says something new."""
+    db.run(QUERIES["heard_again"], (peer, epoch, counter))
     new = db.run(QUERIES["record_heard"], (peer, epoch, counter, heartbeat, at)) > 0
     db.run(QUERIES["forget_heard"], (peer,))
     return new

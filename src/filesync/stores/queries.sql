@@ -231,6 +231,15 @@ GROUP BY o.feed_id;
 -- Batches that this site rejected, by feed.
 SELECT feed_id, count(*) FROM fs_incoming WHERE verdict = 'REJECTED' GROUP BY feed_id;
 
+-- name: heard_again
+-- An installation that goes on speaking (twice) after another one of its site is the one at work: its row is written anew, behind the other's.
+-- Once is not enough: a dead one's disk may be read, or its computer be switched on again by mistake.
+DELETE FROM fs_peer
+WHERE peer = ?1 AND epoch = ?2 AND counter < ?3 AND EXISTS (
+    SELECT 1 FROM fs_peer AS latest
+    WHERE latest.peer = ?1 AND latest.peer_id = (SELECT max(peer_id) FROM fs_peer WHERE peer = ?1)
+      AND latest.peer_id > fs_peer.peer_id AND latest.received_at < fs_peer.received_at);
+
 -- name: record_heard
 -- A newer heartbeat replaces an older one of the same installation; the same one again says nothing new.
 INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.contracts import Contract
-
     from filesync.exchange.arrivals import AdmittedVoid, Listing, Verified
     from filesync.exchange.context import Context
     from filesync.exchange.reports import ImportReport

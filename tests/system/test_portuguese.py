@@ -81,6 +81,7 @@ def test_every_help_page() -> None:
     found = []
     for path in pages(typer.main.get_command(app)):
         page = filesync(*path, "--help").out
+        assert "<bool>" not in page, "a switch takes no value, so none is asked for"
         # The first column of a page holds names: of commands, options and arguments.
         lines = [
             re.sub(r"^│ *\*? *(?:\S+ +){0,3}?(?=\S+ \S+ )|^│ +[a-z-]+ ", "│ ", line)

@@ -48,12 +48,21 @@ def _localize(command: Any) -> None:
     command.options_metavar = _(_OPTIONS)
     if hasattr(command, "subcommand_metavar"):
         command.subcommand_metavar = _(_COMMAND)
+    for parameter in command.params:
+        _bare(parameter)
     # The option is made when it is first asked for, and of the context only the names are asked.
     option = command.get_help_option(SimpleNamespace(help_option_names=["-h", "--help"]))
     if option is not None:
         option.help = _(_HELP)
+        _bare(option)
     for below in getattr(command, "commands", {}).values():
         _localize(below)
+
+
+def _bare(option: Any) -> None:
+    """A switch takes no value, so none is shown: typer would write "<bool>" beside it."""
+    if getattr(option, "is_flag", False) and option.metavar is None:
+        option.metavar = ""
 
 
 def _usage(written: Callable[[Any], str], ctx: Any) -> str:

@@ -18,6 +18,7 @@ from filesync.phrases import said
 if TYPE_CHECKING:
     from filesync.day.page import DayPage, SiteLine, StepLine
     from filesync.day.values import Reason
+    from filesync.stores.day_values import DayEvent
     from filesync.stores.tickets import TicketSeries
 
 #: Lines of one part of the page; --json has all.
@@ -257,6 +258,21 @@ def _say_reconciliation(page: DayPage) -> None:
 _SHOWN = ("step", "id", "because", "file", "evidence", "reason", "kind", "files", "documents", "batch")
 
 
+def _tells(event: DayEvent, name: str) -> bool:
+    """Whether this entry needs that fact: the evidence has an entry of its own, and a billing file is known by its name."""
+    if name == "evidence":
+        return name in event.detail and event.what == "evidence"
+    return name in event.detail and not (name == "batch" and "file" in event.detail)
+
+
+def _fact(name: str, value: object) -> str:
+    if name == "documents" and isinstance(value, int):
+        return wording.plural(value, "row", "rows")
+    if name == "files" and isinstance(value, int):
+        return wording.plural(value, "file", "files")
+    return said(str(value))
+
+
 def _say_events(page: DayPage) -> None:
     if not page.events:
         return
@@ -270,6 +286,6 @@ def _say_events(page: DayPage) -> None:
     if len(page.events) > len(shown):
         screen.say(_("  … {count} earlier (--json has all)").format(count=len(page.events) - len(shown)))
     for event in shown:
-        facts = ", ".join(said(str(event.detail[name])) for name in _SHOWN if name in event.detail)
+        facts = ", ".join(_fact(name, event.detail[name]) for name in _SHOWN if _tells(event, name))
         line = f"  {wording.moment(event.at)}  {words.get(event.what, event.what)}, {event.who}"
         screen.say(f"{line}: {facts}" if facts else line)

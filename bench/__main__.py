@@ -34,7 +34,7 @@ GROUPS = {
     "waiting": ("P11",),
     "reconciling": ("P13",),
 }
-_WITH_PEERS = {"importing", "on_server", "road_large", "road_small"}
+_WITH_PEERS = {"importing", "on_server", "repeating", "road_large", "road_small"}
 
 
 def main() -> int:

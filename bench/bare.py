@@ -63,18 +63,20 @@ def append(connection: adbc.Connection, name: str, rows: pa.Table) -> None:
 
 def upsert(connection: adbc.Connection, name: str, key: tuple[str, ...], rows: pa.Table) -> None:
     """One transaction: a bulk append into a stage, one INSERT … ON CONFLICT DO UPDATE, as one would write it by hand."""
-    others = [column for column in rows.column_names if column not in key]
-    names = ", ".join(rows.column_names)
-    changes = ", ".join(f"{column} = excluded.{column}" for column in others)
     with closing(connection.cursor()) as cursor:
         cursor.execute("BEGIN IMMEDIATE")
         cursor.execute(f"CREATE TEMP TABLE stage AS SELECT * FROM {name} WHERE 0")
         cursor.adbc_ingest("stage", rows, mode="append", temporary=True)
-        cursor.execute(
-            f"INSERT INTO {name} ({names}) SELECT {names} FROM stage WHERE true ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
-        )
+        cursor.execute(upsert_sql(name, key, rows.column_names))
         cursor.execute("DROP TABLE stage")
         cursor.execute("COMMIT")
+
+
+def upsert_sql(name: str, key: tuple[str, ...], columns: list[str]) -> str:
+    """From the table `stage` into a keyed one; SQLite and PostgreSQL both understand it."""
+    names = ", ".join(columns)
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
+    return f"INSERT INTO {name} ({names}) SELECT {names} FROM stage WHERE true ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
 
 
 def write_parquet(path: Path, rows: pa.Table) -> str:

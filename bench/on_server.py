@@ -1,4 +1,5 @@
-"""P3: one batch from the inbox to its receipt, in a PostgreSQL store, beside COPY into the same keyed table, and beside dlt.
+"""P3: one batch from the inbox to its receipt, in a PostgreSQL store, beside COPY into the same keyed table, and beside dlt; then a batch that
+changes every row of it, beside a stage and an upsert by hand.
 
 The server is the tests' throwaway cluster, told to be as durable as a shop's: fsync, full pages, synchronous commits. Every round works in a
 database of its own, dropped afterwards. The table is filesync's own, its DDL read from a store in which a batch was applied.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import peers, rows, sites
+from bench.bare import upsert_sql
 from bench.clock import Case, once, rounds, say, scratch
 from bench.figures import Part, Sizes, rate
+from bench.repeating import KEY, beside_second_load, second_load
 from filesync import Station
 from filesync.protocol.identity import Role
 
@@ -55,11 +59,7 @@ def _measure(part: Part, sizes: Sizes, work: Path, server: Server) -> None:
     till, _ = sites.make_pair(work / "pair")
     table = rows.tickets(0, sizes.rows)
     batch = sites.seal_batch(till, table)
-    plain = rows.contract().conform(table)
-    # As the server takes them fastest: every column in its own type, and the batch's id last.
-    stored = plain.append_column(
-        "fs_batch", pa.repeat(pa.scalar(1, pa.int64()), plain.num_rows)
-    ).combine_chunks()
+    stored = _stored(rows.contract().conform(table), 0)
     ddl = _ddl(server, work, till)
     binary = _binary(server, ddl, stored, Path(server.log).parent / "cupons.bin")
     cases = {
@@ -92,6 +92,38 @@ def _measure(part: Part, sizes: Sizes, work: Path, server: Server) -> None:
             part.compare(
                 "P3", what, mine, beside, rate(sizes.rows, took), ratio, 3.5 if how == "merge" else None
             )
+    _update(part, sizes, work, server, till, (table, batch), ddl)
+
+
+def _update(
+    part: Part, sizes: Sizes, work: Path, server: Server, till: Path, first: tuple[pa.Table, list[Path]], ddl: str
+) -> None:  # fmt: skip
+    """Every key is held, every content differs."""
+    table, batch = first
+    changed = rows.tickets(0, sizes.rows, raised_centavos=100)
+    second = sites.seal_batch(till, changed)
+    held, stored = (
+        _stored(rows.contract().conform(rows_), place) for place, rows_ in enumerate((table, changed))
+    )
+    ours = _ours(server, work, till, second, before=batch)
+    times = rounds({"ours": ours, "bare": _upsert(server, ddl, held, stored)}, sizes.update_rounds)
+    what = f"a batch that updates all of {sizes.rows:,} rows, in PostgreSQL"
+    mine = rate(sizes.rows, times.middle("ours"))
+    beside = "binary COPY into a stage + INSERT … ON CONFLICT DO UPDATE"
+    theirs = rate(sizes.rows, times.middle("bare"))
+    part.compare("P3", what, mine, beside, theirs, times.speed_ratio("ours", "bare"))
+    if peers.available():
+        files = second_load(work, held, stored)
+        with _database(server) as name:
+            beside_second_load(
+                part, "P3", what, mine, "dlt-merge-postgres", work, files, partial(once, ours), sizes.rows, server.address(name)
+            )  # fmt: skip
+
+
+def _stored(conformed: pa.Table, place: int) -> pa.Table:
+    """As the server takes them fastest: every column in its own type, and the batch's id last."""
+    batch_id = pa.repeat(pa.scalar(place + 1, pa.int64()), conformed.num_rows)
+    return conformed.append_column("fs_batch", batch_id).combine_chunks()
 
 
 @contextmanager
@@ -128,12 +160,19 @@ def _password(server: Server) -> Iterator[None]:
         del os.environ["PGPASSWORD"]
 
 
-def _ours(server: Server, work: Path, till: Path, batch: list[Path]) -> Case:
+def _ours(
+    server: Server, work: Path, till: Path, batch: list[Path], *, before: list[Path] | None = None
+) -> Case:
+    """The import of `batch`; where there is a `before`, that one is there already."""
+
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
         with _password(server), _database(server) as name, scratch(work) as folder:
             matriz = _matriz(server, folder, till, name)
             with sites.opened(matriz) as station:
+                if before:
+                    sites.deliver(before, matriz)
+                    sites.import_whole(station, 1)
                 sites.deliver(batch, matriz)
                 yield lambda: sites.import_whole(station, 1)
 
@@ -212,5 +251,28 @@ def _client(server: Server, ddl: str, stored: pa.Table) -> Case:
         ):
             cursor.execute(ddl)
             yield lambda: cursor.adbc_ingest("cupons", stored, mode="append")
+
+    return case
+
+
+def _upsert(server: Server, ddl: str, held: pa.Table, stored: pa.Table) -> Case:
+    @contextmanager
+    def case() -> Iterator[Callable[[], object]]:
+        with (
+            _database(server) as name,
+            closing(_connect(server, name)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(ddl)
+            cursor.adbc_ingest("cupons", held, mode="append")
+            cursor.execute("CREATE UNLOGGED TABLE stage AS SELECT * FROM cupons WHERE false")
+
+            def run() -> None:
+                cursor.execute("BEGIN")
+                cursor.adbc_ingest("stage", stored, mode="append")
+                cursor.execute(upsert_sql("cupons", KEY, stored.column_names))
+                cursor.execute("COMMIT")
+
+            yield run
 
     return case

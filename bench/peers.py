@@ -14,6 +14,12 @@ from bench.clock import say
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE / ".peers"
 PINNED = HERE / "peers.txt"
+#: A peer that takes longer is stopped: what it would have needed is not known then, only that it is more.
+PATIENCE_S = 240.0
+
+
+class TooSlowError(RuntimeError):
+    """A peer was stopped."""
 
 
 def prepare() -> str | None:
@@ -77,8 +83,11 @@ def shell_version() -> str:
     return done.stdout.split()[0]
 
 
-def load(peer: str, rows: Path, folder: Path, address: str = "") -> float:
-    """Seconds that a peer needs to load the rows of a Parquet file into a fresh SQLite database (or the one at `address`), its own start not counted."""
+def load(peer: str, rows: Path, folder: Path, address: str = "", *, again: Path | None = None) -> float:
+    """Seconds that a peer needs to load the rows of a Parquet file into a fresh SQLite database (or the one at `address`), its own start not counted.
+
+    With `again` that is loaded after it, and its seconds are told. Raises `RuntimeError`; `TooSlowError` where a peer is not done after PATIENCE_S.
+    """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     } | {
@@ -87,10 +96,14 @@ def load(peer: str, rows: Path, folder: Path, address: str = "") -> float:
         "RUNTIME__LOG_LEVEL": "CRITICAL",
         "BENCH_ADDRESS": address,
     }
-    done = subprocess.run(
-        [str(python()), "-W", "ignore", str(HERE / "peer_loads.py"), peer, str(rows), str(folder)],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
+    files = [str(rows), *([str(again)] if again else [])]
+    try:
+        done = subprocess.run(
+            [str(python()), "-W", "ignore", str(HERE / "peer_loads.py"), peer, str(folder), *files],
+            capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise TooSlowError(f"{peer} was not done after {PATIENCE_S:.0f} s and was stopped") from None
     if done.returncode:
         raise RuntimeError(f"{peer} failed: {done.stderr.strip()[-500:]}")
     found = json.loads(done.stdout.strip().splitlines()[-1])

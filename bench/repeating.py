@@ -9,8 +9,10 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench import bare, rows, sites
-from bench.clock import Case, rounds, say, scratch
+import pyarrow.parquet as pq
+
+from bench import bare, peers, rows, sites
+from bench.clock import Case, once, rounds, say, scratch
 from bench.figures import Line, Part, Sizes, milliseconds, rate
 from bench.importing import store_ddl
 
@@ -80,13 +82,45 @@ def _update(part: Part, sizes: Sizes, work: Path) -> None:
     with closing(bare.connect(held, store_ddl(work, till))) as connection:
         bare.append(connection, "cupons", bare.storable(contract.conform(rows.tickets(0, sizes.rows))))
     stored = bare.storable(contract.conform(changed), batch_id=2)
-    times = rounds(
-        {"ours": _ours(work, matriz, second), "bare": _bare(work, held, stored)}, sizes.update_rounds
-    )
+    ours = _ours(work, matriz, second)
+    times = rounds({"ours": ours, "bare": _bare(work, held, stored)}, sizes.update_rounds)
+    what, mine = f"a batch that updates all of {sizes.rows:,} rows", rate(sizes.rows, times.middle("ours"))
     part.compare(
-        "P4", f"a batch that updates all of {sizes.rows:,} rows", rate(sizes.rows, times.middle("ours")),
+        "P4", what, mine,
         "bare stage + INSERT … ON CONFLICT DO UPDATE", rate(sizes.rows, times.middle("bare")), times.speed_ratio("ours", "bare"), 0.85,
     )  # fmt: skip
+    if peers.available():
+        files = second_load(work, bare.storable(contract.conform(rows.tickets(0, sizes.rows))), stored)
+        for peer in ("dlt-merge", "sqlite-utils"):
+            beside_second_load(part, "P4", what, mine, peer, work, files, partial(once, ours), sizes.rows)
+
+
+def second_load(work: Path, first: pa.Table, changed: pa.Table) -> tuple[Path, Path]:
+    """Files for a peer's first load, and for the second, which is measured."""
+    files = work / "first.parquet", work / "changed.parquet"
+    for path, table in zip(files, (first, changed), strict=True):
+        pq.write_table(table.drop_columns(["fs_batch"]), path)
+    return files
+
+
+def beside_second_load(
+    part: Part, target: str, what: str, mine: str, peer: str, work: Path, files: tuple[Path, Path],
+    ours: Callable[[], float], count: int, address: str = "",
+) -> None:  # fmt: skip
+    """A peer's second load of the same keys, once; ours once more right after it, and those two are compared."""
+    name = peer.split("-merge", maxsplit=1)[0]
+    beside = f"{name} {peers.version(name)}, second load, {'merge' if name == 'dlt' else 'upsert'}"
+    with scratch(work) as folder:
+        try:
+            took = peers.load(peer, files[0], folder, address, again=files[1])
+        except peers.TooSlowError as err:
+            part.notes.append(f"{target}: {beside}: {err}; its first load is within that time.")
+            return
+        except RuntimeError as err:
+            part.notes.append(f"{target}: {beside} is left out: {err}")
+            return
+    say(f"  {peer}, second load: {took:.3f} s")
+    part.compare(target, what, mine, beside, rate(count, took), took / ours())
 
 
 def _ours(work: Path, matriz: Path, batch: list[Path]) -> Case:

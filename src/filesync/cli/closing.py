@@ -51,10 +51,10 @@ Sangrias = Annotated[
     typer.Option("--sangrias", metavar="500,00", parser=centavos, help="Cash that was taken out of the drawer, in all.", show_default="as in the close before, or none"),
 ]  # fmt: skip
 Operador = Annotated[
-    str | None, typer.Option("--operador", help="Matrícula of who closes.", show_default=False)
+    str | None, typer.Option("--operador", metavar="N", help="Matrícula of who closes.", show_default=False)
 ]
 Observacao = Annotated[
-    str | None, typer.Option("--observacao", help="A remark, for instance about a difference.", show_default=False)
+    str | None, typer.Option("--observacao", metavar="TEXT", help="A remark, for instance about a difference.", show_default=False)
 ]  # fmt: skip
 SemMovimento = Annotated[bool, typer.Option("--sem-movimento", help="Nothing was sold: this must be said.")]
 DespiteRefused = Annotated[

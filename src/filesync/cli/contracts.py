@@ -44,7 +44,8 @@ def listing(root: Root = HERE, as_json: Json = False) -> Ending:
 def show(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="vendas, produtos, clientes …")],
     version: Annotated[
-        int | None, typer.Option("--version", min=1, help="Which version.", show_default="the newest")
+        int | None,
+        typer.Option("--version", metavar="N", min=1, help="Which version.", show_default="the newest"),
     ] = None,
     root: Root = HERE,
     as_json: Json = False,

@@ -49,20 +49,26 @@ def _localize(command: Any) -> None:
     if hasattr(command, "subcommand_metavar"):
         command.subcommand_metavar = _(_COMMAND)
     for parameter in command.params:
-        _bare(parameter)
+        _plain(parameter)
     # The option is made when it is first asked for, and of the context only the names are asked.
     option = command.get_help_option(SimpleNamespace(help_option_names=["-h", "--help"]))
     if option is not None:
         option.help = _(_HELP)
-        _bare(option)
+        _plain(option)
     for below in getattr(command, "commands", {}).values():
         _localize(below)
 
 
-def _bare(option: Any) -> None:
-    """A switch takes no value, so none is shown: typer would write "<bool>" beside it."""
-    if getattr(option, "is_flag", False) and option.metavar is None:
-        option.metavar = ""
+def _plain(parameter: Any) -> None:
+    """No words of the programming language beside an option or argument: typer writes `<bool>`, `<str>`, `<list[int]>`.
+
+    A switch takes no value; an argument says by its name what it is; of an option with choices the choices are shown.
+    """
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None
+    elif parameter.metavar is None:
+        label = "" if parameter.is_flag else parameter.display_type(ctx=None).strip("<>")
+        parameter.metavar = label
 
 
 def _usage(written: Callable[[Any], str], ctx: Any) -> str:

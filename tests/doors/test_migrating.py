@@ -106,6 +106,7 @@ def test_what_a_store_holds_is_kept(tmp_path: Path, site: str) -> None:
     assert after["fs_sealed"] == remembered
     for was, now in zip(before["fs_peer"], after["fs_peer"], strict=True):
         old, new = json.loads(was.pop("heartbeat")), json.loads(now.pop("heartbeat"))
+        assert now.pop("heard") == now["peer_id"]
         assert was == now
         assert Heartbeat.from_signed(new).feeds[0].shipped == 0
         assert [{**feed, "shipped": 0} for feed in old.pop("feeds")] == new.pop("feeds")

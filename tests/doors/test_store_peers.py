@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GROUP = Feed("matriz", "produtos", "caixas")
 ALONE = Feed("matriz", "clientes", "caixa-01")
 LATER, LATEST = "2026-03-02T19:00:00-03:00", "2026-03-02T20:00:00-03:00"
+NEXT_YEAR = "2027-03-02T20:00:00-03:00"
 
 
 @pytest.fixture
@@ -44,13 +45,13 @@ def test_the_newest_of_the_latest_installation_is_heard(store: Store) -> None:
 
 
 def test_the_installation_that_goes_on_speaking_is_the_latest(store: Store) -> None:
-    """The disk of a dead one is read: it speaks once, after the one that is at work."""
+    """The disk of a dead one is read: it speaks once, after the one that is at work. That day the clock here is a year ahead."""
     store.record_heard("caixa-01", "bbbbbbbb", 1, '{"n":1}', AT)
-    store.record_heard("caixa-01", "aaaaaaaa", 9, '{"n":9}', LATER)
+    store.record_heard("caixa-01", "aaaaaaaa", 9, '{"n":9}', NEXT_YEAR)
     store.record_heard("caixa-01", "bbbbbbbb", 2, '{"n":2}', LATEST)
-    assert store.heard() == {"caixa-01": Heard({"n": 9}, LATER)}, "once is not enough to come back"
+    assert store.heard() == {"caixa-01": Heard({"n": 9}, NEXT_YEAR)}, "once is not enough to come back"
     store.record_heard("caixa-01", "bbbbbbbb", 2, '{"n":2}', LATEST)
-    assert store.heard() == {"caixa-01": Heard({"n": 9}, LATER)}, "nor is the same word again"
+    assert store.heard() == {"caixa-01": Heard({"n": 9}, NEXT_YEAR)}, "nor is the same word again"
     store.record_heard("caixa-01", "bbbbbbbb", 3, '{"n":3}', LATEST)
     assert store.heard() == {"caixa-01": Heard({"n": 3}, LATEST)}
     assert [heard.epoch for heard in store.days.heard()] == ["aaaaaaaa", "bbbbbbbb"]

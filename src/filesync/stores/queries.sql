@@ -238,13 +238,14 @@ DELETE FROM fs_peer
 WHERE peer = ?1 AND epoch = ?2 AND counter < ?3 AND EXISTS (
     SELECT 1 FROM fs_peer AS latest
     WHERE latest.peer = ?1 AND latest.peer_id = (SELECT max(peer_id) FROM fs_peer WHERE peer = ?1)
-      AND latest.peer_id > fs_peer.peer_id AND latest.received_at < fs_peer.received_at);
+      AND latest.peer_id > fs_peer.peer_id AND latest.heard < fs_peer.heard);
 
 -- name: record_heard
 -- A newer heartbeat replaces an older one of the same installation; the same one again says nothing new.
-INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at) VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at, heard)
+VALUES (?1, ?2, ?3, ?4, ?5, (SELECT coalesce(max(heard), 0) + 1 FROM fs_peer WHERE peer = ?1))
 ON CONFLICT (peer, epoch) DO UPDATE SET
-    counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at
+    counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at, heard = excluded.heard
 WHERE excluded.counter > fs_peer.counter OR (excluded.counter = fs_peer.counter AND excluded.heartbeat <> fs_peer.heartbeat);
 
 -- name: forget_heard

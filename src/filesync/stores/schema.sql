@@ -118,6 +118,7 @@ CREATE TABLE fs_peer (
     counter INTEGER NOT NULL CHECK (counter >= 1), -- an older heartbeat that comes late changes nothing
     heartbeat TEXT NOT NULL,
     received_at TEXT NOT NULL,
+    heard INTEGER NOT NULL DEFAULT 0, -- in which order the peer's installations were heard last, whatever the clock here
     UNIQUE (peer, epoch)
 ) STRICT;
 

@@ -16,6 +16,7 @@ from day_samples import (
     claim,
     closing,
     complete,
+    feed,
     head,
     lying,
     mark,
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 
 from filesync.day.completeness import judge
 from filesync.day.content import without
-from filesync.day.values import Held, Known, Reason, ReasonCode, SiteDay
+from filesync.day.values import Held, Known, Reason, ReasonCode, SiteDay, WaitingBatch
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
 
@@ -65,6 +66,10 @@ PARTIAL_2 = (batch(1), batch(2, verdict=Verdict.PARTIAL, applied=9), batch(3), C
 OWING = {
     "nothing ever came": (SILENT, [(ReasonCode.NOT_CLOSED, Known.NOT_PRODUCED, ())]),
     "sales, and no close": (NOT_CLOSED, [(ReasonCode.NOT_CLOSED, Known.NOT_PRODUCED, ())]),
+    "sales, and a close of an earlier number that lies there once more": (
+        but(NOT_CLOSED, waiting=(lying(1, "set-aside", "fechamento"),), heads=(head(3), head(1, "fechamento"))),
+        [(ReasonCode.NOT_CLOSED, Known.NOT_PRODUCED, ())],
+    ),
     "a close that was not sent": (
         but(NOT_CLOSED, marks=(mark(3, shipped=3), mark(1, "fechamento", shipped=0))),
         [(ReasonCode.NOT_CLOSED, Known.UNSENT, ((1, 1),))],
@@ -265,6 +270,31 @@ def test_what_was_refused_is_owed_until_it_is_replaced_or_given_up(
     )
     told = {reason.seqs[0][0] for reason in judge(site).reasons if reason.code is ReasonCode.REFUSED}
     assert told == owing
+
+
+_WAITING = st.builds(
+    lying,
+    st.integers(1, 4),
+    st.sampled_from(["hole", "payload-missing", "unread", "set-aside"]),
+    st.sampled_from(["vendas", "fechamento"]),
+)
+
+
+@given(
+    waiting=st.lists(_WAITING, max_size=4),
+    closes=st.lists(st.sampled_from(list(Verdict)), max_size=2),
+    decided=st.integers(0, 4),
+    given_up=st.integers(0, 4),
+)
+def test_no_day_is_complete_without_its_close(
+    waiting: list[WaitingBatch], closes: list[Verdict], decided: int, given_up: int
+) -> None:
+    """Whatever lies there, was refused or given up: what is no close that counts is a reason, or there is another one."""
+    refused = [batch(seq, "fechamento", documents=1, verdict=v) for seq, v in enumerate(closes, 1)]
+    heads = (head(3), *([head(decided, "fechamento")] if decided else ()))
+    voids = tuple(replace(void(seq), feed=feed("fechamento")) for seq in range(1, given_up + 1))
+    site = but(NOT_CLOSED, waiting=tuple(waiting), batches=(*SOLD, *refused), heads=heads, voids=voids)
+    assert judge(site).reasons
 
 
 @given(first=st.integers(1, 50), length=st.integers(0, 50), taken=st.sets(st.integers(1, 120)))

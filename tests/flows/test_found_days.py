@@ -107,6 +107,35 @@ def test_a_close_that_somebody_deleted_is_made_again(shop: Shop) -> None:
     assert shop.decide(BDF) is None
 
 
+def test_a_damaged_close_that_was_given_up_closes_nothing(shop: Shop) -> None:
+    """A close comes damaged, is set aside, and was given up by its caixa; then twelve sales come, and no close that counts them was ever made.
+    The gate took what had been set aside for a close that is being waited for, asked for none, and opened.
+    """
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    (shop.network.root / "caixa-01" / "drop" / "vendas").mkdir(parents=True)
+    shop.close("caixa-01", sem_movimento=True)
+    shop["caixa-01"].turn()
+    (manifest,) = shop.network.root.glob("matriz/inbox/caixa-01/fechamento.*.manifest.json")
+    damaged = manifest.read_bytes()[:-9]
+    manifest.unlink()  # the caixa's own copy may be the same file
+    manifest.write_bytes(damaged)
+    shop["caixa-01"].void("fechamento.caixa-01.matriz", [1], reason="engano", by="Rui")
+    shop["matriz"].turn()
+    shop.sell("caixa-01")
+    shop["posto-centro"].turn()
+    shop["caixa-01"].turn()
+    shop["matriz"].turn()
+    assert len(rows(shop["matriz"])) == 24
+    assert reason(shop, "caixa-01").code is ReasonCode.NOT_CLOSED
+    # Then the close that was given up comes again, under another number. It does not count the sales either.
+    shop.turn()
+    assert reason(shop, "caixa-01").code is ReasonCode.LATE
+    shop.close("caixa-01")
+    shop.turn()
+    assert shop.decide(BDF) is None
+
+
 def test_a_batch_that_the_matriz_has_and_the_posto_lost(shop: Shop) -> None:
     """The file of the morning's sales vanishes from the posto's outbox before its receipt comes. The matriz has it; the posto cannot add it up any more."""
     sold = shop.sell("posto-centro")

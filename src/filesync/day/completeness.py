@@ -94,7 +94,7 @@ class _Judgement:
     def _not_closed(self) -> Iterable[Reason]:
         if not self.closed:
             refused = [batch for batch in self.closes if self._owes(batch)]
-            waiting = [item for item in self.site.waiting if item.feed.dataset == CLOSING]
+            waiting = [item for item in self._undecided() if item.feed.dataset == CLOSING]
             if not refused and not waiting:  # both are told with their own reasons
                 yield owing.not_closed(self.site, self._sealed_beyond(CLOSING))
 

@@ -216,6 +216,63 @@ def test_tables_are_made_by_one_of_two(store: Store, other: Store, home: Base) -
     assert len(held(store, CONTRACT)) == 1
 
 
+#: The same documents with a field more.
+NEWER = contract(version=2, canal={"type": "string"})
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_of_two_that_open_a_newer_version_at_once_one_adds_its_columns(
+    store: Store, other: Store, home: Base, committed: bool
+) -> None:
+    """Who comes second waits, and looks again: the columns are there, or the first one was cut off and it adds them itself."""
+    apply(store, 1, 1)
+    with ThreadPoolExecutor(1) as thread, waiting(home) as wait:
+        with suppress(InterruptedError), store.transaction() as tx:
+            tx.ensure_tables(NEWER)
+            second = thread.submit(other.grow, [NEWER])
+            wait()
+            if not committed:
+                raise InterruptedError
+        second.result()
+    assert home.ask(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'sales'::regclass AND attname = 'canal'"
+    ) == [(1,)]
+    apply(store, 2, 2, before=head(1))  # one that knows the older version alone goes on beside it
+    assert len(held(other, NEWER)) == 2
+
+
+def test_tables_grow_between_batches_of_an_older_program(store: Store, other: Store, home: Base) -> None:
+    """Its transaction ends first; whoever opens the newer version waits for it, and nobody is sent back."""
+    apply(store, 1, 1)
+    with ThreadPoolExecutor(1) as thread, waiting(home) as wait:
+        with store.transaction({(FEED, EPOCH): head(1)}) as tx:
+            tx.ensure_tables(CONTRACT)
+            batch_id = tx.next_batch_id()
+            tx.append(CONTRACT, flat(CONTRACT, [document(2)]), batch_id)
+            second = thread.submit(other.grow, [NEWER])
+            wait()
+            tx.ensure_tables(CONTRACT)
+            tx.append(CONTRACT, flat(CONTRACT, [document(3)]), batch_id)
+            tx.record_incoming([incoming(batch_id, name(2))])
+        second.result()
+    assert len(held(other, NEWER)) == 3
+
+
+def test_eight_that_open_a_newer_version_at_once(store: Store, home: Base) -> None:
+    apply(store, 1, 1)
+    start = threading.Barrier(8)
+
+    def grow() -> None:
+        with home.open() as mine:
+            start.wait(30)
+            mine.grow([NEWER])
+
+    with ThreadPoolExecutor(8) as threads:
+        for one in [threads.submit(grow) for _ in range(8)]:
+            one.result()
+    assert len(held(store, NEWER)) == 1
+
+
 def test_a_key_that_two_bring_at_once_is_there_once(store: Store, other: Store, home: Base) -> None:
     apply(store, 1, 1)
     with ThreadPoolExecutor(1) as thread, waiting(home) as wait:

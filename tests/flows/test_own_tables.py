@@ -559,10 +559,6 @@ def test_what_filesync_holds_is_not_written_by_a_statement(network: Network, sql
 
 
 def test_while_somebody_holds_the_erps_rows_nothing_is_decided(network: Network, engine: str) -> None:
-    if engine != "sqlite":
-        pytest.skip(
-            "the second connection of this test does not know where the server's password is kept now"
-        )
     open_shop(network, ("caixa-01",))
     sold = sales(count=3)
     seal(network, "caixa-01", sold)
@@ -586,7 +582,7 @@ class beside:  # noqa: N801 -- used like a function
 
     def __init__(self, network: Network, engine: str) -> None:
         store = network["matriz"].context.settings.database
-        where = store if isinstance(store, Path) else store.address
+        where = store if isinstance(store, Path) else store.full_address()
         if engine == "sqlite":
             import adbc_driver_sqlite.dbapi as driver
         else:

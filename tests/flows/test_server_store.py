@@ -6,19 +6,30 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from network import DAY, SECRET, Network, rows, sales, table
+from network import DAY, SECRET, FakeClock, Network, rows, sales, table
+from shopdays import Shop, open_shop
 
 from filesync import config
 from filesync.contracts import Contract, Registry
+from filesync.day import filing
+from filesync.day.filing import Asked, FilingState
+from filesync.demo.billing import billing_of_day
+from filesync.demo.billing_files import billing_file
 from filesync.errors import TransportError
+from filesync.exchange import ownbatch
+from filesync.exchange.station import Station
 from filesync.protocol.envelope import canonical, decode, encode, sha256_hex
 from filesync.protocol.identity import Format, Role
+from filesync.sources.layout_choice import shipped_layouts
 from filesync.stores.postgres_database import PostgresDatabase
-from filesync.stores.values import OutgoingBatch, Site
+from filesync.stores.values import IncomingBatch, OutgoingBatch, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,3 +315,95 @@ def test_two_importers_share_a_store_and_nothing_is_applied_twice(tmp_path: Path
         )
     net.close()
     postgresql.drop(net.database("matriz"))
+
+
+LAYOUT = next(layout for layout in shipped_layouts() if layout.name == "exemplo-bdf-posicional")
+
+
+def billing_day(tmp_path: Path, postgresql: Server) -> tuple[Shop, Path, list[dict[str, Any]]]:
+    """A matriz on the server whose day is complete, a second folder of it, and what was billed."""
+    made = open_shop(Network(tmp_path / "net", server=postgresql))
+    sold = [*made.sell("caixa-01"), *made.sell("posto-centro")]
+    for site in ("caixa-01", "posto-centro"):
+        made.close(site)
+    made.turn()
+    made.network.close()
+    shutil.copytree(made.network.root / "matriz", tmp_path / "second")
+    return made, tmp_path / "second", billing_of_day(sold).bdf
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_two_machines_take_a_file_at_the_same_time(
+    tmp_path: Path, postgresql: Server, monkeypatch: pytest.MonkeyPatch, corrected: bool
+) -> None:
+    """Both have prepared theirs when one of them writes. The other one finds it done; or its own, a corrected one, takes the first one's place."""
+    made, second, billed = billing_day(tmp_path, postgresql)
+    contents = [billed, [{**billed[0], "valor_cobrado_centavos": 7}, *billed[1:]] if corrected else billed]
+    paths = [tmp_path / "bdf-1.txt", tmp_path / "bdf-2.txt"]
+    for path, rows_of_file in zip(paths, contents, strict=True):
+        path.write_bytes(billing_file(LAYOUT, DAY, rows_of_file))
+    prepare, barrier, first_time = ownbatch.prepare, threading.Barrier(2), threading.local()
+
+    def together(*given: Any) -> Any:
+        prepared = prepare(*given)
+        if not hasattr(first_time, "over"):
+            first_time.over = True
+            barrier.wait(60)
+        return prepared
+
+    monkeypatch.setattr(ownbatch, "prepare", together)
+    folders = (made.network.root / "matriz", second)
+    with (
+        Station.open(folders[0], clock=made.clock) as here,
+        Station.open(folders[1], clock=FakeClock(made.clock.now + timedelta(seconds=1))) as there,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        asked = [
+            threads.submit(filing.take, station, Asked("bdf", path, DAY, by="Márcia"))
+            for station, path in zip((here, there), paths, strict=True)
+        ]
+        states = sorted(one.result().state.value for one in asked)
+        assert states == (["taken", "taken"] if corrected else ["taken", "unchanged"])
+        files = here.context.store.files.of_day(DAY)
+        assert [file.superseded_by for file in files] == [*[files[-1].batch] * corrected, None]
+        counts = dict(zip((path.name for path in paths), contents, strict=True))[files[-1].file_name]
+        assert sorted(row["valor_cobrado_centavos"] for row in rows(here, "bdf")) == sorted(
+            row["valor_cobrado_centavos"] for row in counts
+        )
+        # What the slower one had prepared under a number that is another's now is gone: each batch lies in one archive, as the ledger knows it.
+        for file in files:
+            batch = here.context.store.batch(file.batch)
+            assert isinstance(batch, IncomingBatch)
+            lying = [path for folder in folders for path in (folder / "archive").rglob(f"{file.batch}.man*")]
+            assert [sha256_hex(decode(path.read_bytes()).canonical) for path in lying] == [
+                batch.manifest_sha256
+            ]
+    assert [path for folder in folders for path in (folder / "run" / "own").iterdir()] == []
+    made.network.leave()
+
+
+def test_what_was_prepared_under_a_number_that_another_machine_used_is_no_batch(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    """Power failed where the slower machine had written its files: the ledger knows a batch of their name, but not this one."""
+    made, second, billed = billing_day(tmp_path, postgresql)
+    path = tmp_path / "bdf.txt"
+    path.write_bytes(billing_file(LAYOUT, DAY, billed))
+    first = made.network.root / "matriz"
+    own = second / "run" / "own"
+    own.mkdir(parents=True, exist_ok=True)
+    with (
+        Station.open(first, clock=made.clock) as here,
+        Station.open(second, clock=made.clock) as there,
+    ):
+        taken = filing.take(here, Asked("bdf", path, DAY, by="Márcia"))
+        for lying in (first / "archive").rglob(f"{taken.batch}.*"):
+            if ".receipt." not in lying.name:
+                shutil.copy(lying, own / lying.name)
+        (manifest,) = own.glob("*.manifest.json")
+        signed = decode(manifest.read_bytes()).signed | {"sealed_at": "2026-03-02T18:29:00-03:00"}
+        manifest.write_bytes(encode(signed, there.context.settings.key))
+        assert filing.take(there, Asked("bdf", path, DAY, by="Joana")).state is FilingState.UNCHANGED
+    assert list(own.iterdir()) == []
+    assert list((second / "archive").rglob(f"{taken.batch}.*")) == []
+    made.network.leave()

@@ -29,6 +29,7 @@ from filesync.exchange.reports import Progress
 from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import choose, layouts
 from filesync.sources.layout_reading import LayoutReading, check_fields
+from filesync.stores.values import HeadMovedError
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
@@ -210,14 +211,22 @@ def take(station: Station, asked: Asked) -> FilingReport:
 def take_now(station: Station, asked: Asked) -> FilingReport:
     """`take`, whatever else waits."""
     with station.at_work() as ctx:
-        ownbatch.recover(ctx)
-        file = identify(ctx, asked)
-        if (known := counting(ctx, file)) is not None:
-            return _unchanged(file, known)
-        decision = routine.decide(ctx, file.step, file.day)
-        if isinstance(decision, Closed):
-            return replace(_keep(ctx, file), reasons=decision.reasons)
-        return _take(ctx, file, routine.open_gate(ctx, file.step, file.day))
+        try:
+            return _taken_or_kept(ctx, asked)
+        except HeadMovedError:
+            # Another machine of this site was faster, most likely with this very file. Look again, once: the next turn does so too.
+            return _taken_or_kept(ctx, asked)
+
+
+def _taken_or_kept(ctx: Context, asked: Asked) -> FilingReport:
+    ownbatch.recover(ctx)
+    file = identify(ctx, asked)
+    if (known := counting(ctx, file)) is not None:
+        return _unchanged(file, known)
+    decision = routine.decide(ctx, file.step, file.day)
+    if isinstance(decision, Closed):
+        return replace(_keep(ctx, file), reasons=decision.reasons)
+    return _take(ctx, file, routine.open_gate(ctx, file.step, file.day))
 
 
 def keep(station: Station, asked: Asked) -> FilingReport:

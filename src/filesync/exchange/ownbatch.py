@@ -9,7 +9,8 @@ Ordering rules:
    caller adds. At that instant the file is taken.
 3. The files move into the archive, the manifest last, and the receipt is written beside them.
 A crash before 2 leaves files in `run/own/` that no ledger knows: `recover` removes them, the number was never used. A crash after 2 leaves
-them known: `recover` moves them.
+them known: `recover` moves them. Another machine of this site that took a file between preparing and 2 is noticed in 2: nothing was done then
+(`HeadMovedError`), and what lies here of a number that is now another manifest's is no batch either.
 
 What is not here: reading the file, whether it may be taken (day.filing).
 """
@@ -22,11 +23,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filesync.errors import RejectedError, TransportError
+from filesync.errors import DamagedError, RejectedError, TransportError
 from filesync.exchange import own_tables, quarantine
 from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.pipeline import ahead
-from filesync.protocol.envelope import canonical, encode, sha256_hex
+from filesync.protocol.admission import Standing
+from filesync.protocol.envelope import canonical, decode, encode, sha256_hex
 from filesync.protocol.identity import BatchId, Feed, FileKind, Format, Mode, parse_file_name
 from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, Verdict
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filesync.contracts import Contract
+    from filesync.stores.values import StoredReceipt
 
 #: Behind a batch's name, before the file's own ending.
 ORIGINAL = ".original"
@@ -138,8 +141,8 @@ def take(
     """Apply a prepared file; its day's earlier one gives way. `also` is done in the same transaction.
 
     `set_aside` rows are not among those prepared: they are counted, and kept in quarantine as the lines `aside`, with `problems`.
-    Raises TransportError `source-changing` where the file is not any more what was read; RejectedError `apply-failed` where the user's own
-    statements (own_tables.py) refuse it.
+    Raises TransportError `source-changing` where the file is not any more what was read; HeadMovedError where another machine of this site took
+    one since it was prepared: look again; RejectedError `apply-failed` where the user's own statements (own_tables.py) refuse it.
     """
     manifest, folder = prepared.manifest, _folder(ctx)
     stem = manifest.name.stem
@@ -149,7 +152,9 @@ def take(
     durable.publish(folder, manifest.name.manifest, encode(manifest.to_signed(), ctx.settings.key))
     verdict = Verdict.PARTIAL if set_aside else Verdict.APPLIED
     own = ctx.settings.apply.get(prepared.contract.dataset)
-    with own_tables.answering(ctx, prepared.contract, stem), ctx.store.transaction() as tx:
+    judged = None if manifest.previous is None else Standing(manifest.id.seq - 1, manifest.previous)
+    heads = {(manifest.id.feed, manifest.id.epoch): judged}
+    with own_tables.answering(ctx, prepared.contract, stem), ctx.store.transaction(heads) as tx:
         before = ctx.store.files.current(prepared.contract.dataset, prepared.day)
         batch_id = tx.next_batch_id()
         tx.ensure_tables(prepared.contract)
@@ -204,7 +209,12 @@ def recover(ctx: Context) -> None:
         lying.setdefault(_stem(path.name), []).append(path.name)
     for stem, names in lying.items():
         stored = ctx.store.receipt_of(stem)
-        if stored is None or stored.receipt is None or stored.business_date is None:
+        if (
+            stored is None
+            or stored.receipt is None
+            or stored.business_date is None
+            or not _is_of(stored, folder, names)
+        ):
             durable.remove_many([folder / name for name in names])
             continue
         target = ctx.folders.archive(stored.business_date)
@@ -213,6 +223,17 @@ def recover(ctx: Context) -> None:
         # The manifest last: while it lies here, the rest is looked for.
         names.sort(key=lambda name: name == receipt.name.manifest)
         durable.move_many([(folder / name, target, name) for name in names])
+
+
+def _is_of(stored: StoredReceipt, folder: Path, names: Sequence[str]) -> bool:
+    """Whether these files are the batch that the ledger knows, not one of its name that was faster on another machine. The manifest says."""
+    manifest = next((name for name in names if name.endswith(".manifest.json")), None)
+    if manifest is None:
+        return False
+    try:
+        return sha256_hex(decode((folder / manifest).read_bytes()).canonical) == stored.manifest_sha256
+    except DamagedError:
+        return True  # its bytes rotted here: they go where whoever verifies the archive finds them
 
 
 def _stem(name: str) -> str:

@@ -17,8 +17,8 @@ from filesync.config import Server
 from filesync.errors import ConfigError
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
-from filesync.stores.postgres_database import _address as completed_address
-from filesync.stores.postgres_database import shown
+from filesync.stores.postgres_connection import completed as completed_address
+from filesync.stores.postgres_connection import shown
 
 SECRET = "hunter2"
 

@@ -15,7 +15,7 @@ from store_samples import MATRIZ
 from filesync.contracts import Registry
 from filesync.errors import ConfigError, TransportError
 from filesync.protocol.heartbeat import Heartbeat
-from filesync.stores import migrating, postgres_database, schema_version, sqlite_database
+from filesync.stores import migrating, postgres_connection, schema_version, sqlite_database
 from filesync.stores.migrating import (
     Migration,
     Step,
@@ -379,7 +379,7 @@ def test_nobody_writes_during_a_step(
     behind: Home, future: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "_PRAGMAS", ("busy_timeout = 20", *sqlite_database._PRAGMAS[1:]))
-    monkeypatch.setitem(postgres_database._SESSION, "lock_timeout", "20ms")
+    monkeypatch.setitem(postgres_connection.SESSION, "lock_timeout", "20ms")
     with monkeypatch.context() as older:
         older.setattr(schema_version, "SCHEMA_VERSION", SCHEMA_VERSION)
         store = behind.open()

@@ -30,9 +30,9 @@ from filesync.demo.sales import sales_of_day
 from filesync.errors import ConfigError, TransportError
 from filesync.protocol.admission import Standing
 from filesync.protocol.identity import Feed, Role
-from filesync.stores import postgres_database
+from filesync.stores import postgres_connection, postgres_database, postgres_errors
 from filesync.stores.postgres import PostgresStore
-from filesync.stores.postgres_database import shown
+from filesync.stores.postgres_connection import shown
 from filesync.stores.values import HeadMovedError, KeyExistsError, RowOrder
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def test_of_two_that_wait_for_each_other_one_comes_again(store: Store, other: St
 
 
 def test_who_waits_too_long_comes_again(store: Store, home: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(postgres_database._SESSION, "lock_timeout", "50ms")
+    monkeypatch.setitem(postgres_connection.SESSION, "lock_timeout", "50ms")
     apply(store, 1, 1)
     with home.open() as hurried, store.transaction({(FEED, EPOCH): head(1)}):
         with pytest.raises(TransportError) as failure:
@@ -408,7 +408,7 @@ def test_lost_while_the_commit_is_under_way_the_outcome_is_asked_for(
             db._open = True  # as far as the client knows
         kill_quietly(home, db)
         db._drop()
-        raise db._lost()
+        raise postgres_errors.lost(db.name)
 
     with monkeypatch.context() as patch:
         patch.setattr(db, "_say", cut)

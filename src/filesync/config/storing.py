@@ -5,7 +5,7 @@
 - That file may be read by its owner only, and is read anew for every connection. What it holds goes into the connection, nowhere else.
 - No message repeats an address that was not understood: nobody can tell which part of it is a password.
 
-What is not here: connecting (stores/postgres_database.py).
+What is not here: connecting (stores/postgres_connection.py).
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from filesync.protocol.identity import Role
 from filesync.stores import schema_version
 from filesync.stores.backing_up import back_up
 from filesync.stores.database import QUERIES, named_statements
-from filesync.stores.postgres_database import PostgresDatabase, shown
+from filesync.stores.postgres_connection import shown
+from filesync.stores.postgres_database import PostgresDatabase
 from filesync.stores.rekeying import rekey
 from filesync.stores.sqlite_database import SqliteDatabase
 

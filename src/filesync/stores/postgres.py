@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filesync.stores.postgres_database import PostgresDatabase, shown
+from filesync.stores.postgres_connection import shown
+from filesync.stores.postgres_database import PostgresDatabase
 from filesync.stores.store import Store
 
 if TYPE_CHECKING:

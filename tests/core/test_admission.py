@@ -67,6 +67,8 @@ SNAPSHOT = manifest(40, OTHER, mode=Mode.SNAPSHOT)
         (NEXT, AT_7, None),
         (manifest(8, HEAD, mode=Mode.SNAPSHOT), AT_7, None),
         (manifest(41, HEAD), Standing(40, HEAD), None),
+        (manifest(8, None, mode=Mode.SNAPSHOT), AT_7, None),
+        (manifest(40, None, mode=Mode.SNAPSHOT), AT_7, None),
     ],
 )
 def test_apply(batch: Manifest, standing: Standing | None, known: Known | None) -> None:
@@ -124,6 +126,7 @@ def test_wait_for_a_contract_before_the_chain_is_looked_at(standing: Standing | 
         ("broken-chain", manifest(8, OTHER, mode=Mode.SNAPSHOT), AT_7, HEAD, OTHER),
         ("before-opening", manifest(7, OTHER), AT_7, "after 7", "7"),
         ("before-opening", FIRST, AT_7, "after 7", "1"),
+        ("before-opening", manifest(7, None, mode=Mode.SNAPSHOT), AT_7, "after 7", "7"),
         ("before-opening", replace(SNAPSHOT, id=FIRST.id), AT_7, "after 7", "1"),
     ],
 )

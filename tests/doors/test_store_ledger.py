@@ -196,7 +196,10 @@ def test_a_sealed_batch_is_open_until_every_recipient_has_answered(store: Store)
     ])  # fmt: skip
     assert store.head("produtos", "caixas") == Standing(2, f"{2:064x}")
     assert store.last_sealed("produtos", "caixas") == (Mode.SNAPSHOT, frozenset({"caixa-01"}))
-    assert store.beginners("produtos", "caixas", ["caixa-01", "caixa-02", "caixa-03"]) == ("caixa-03",)
+    assert store.beginners("produtos", "caixas", ["caixa-01", "caixa-02", "caixa-03"]) == (
+        "caixa-02",
+        "caixa-03",
+    ), "one never had any of it, the other not the newest"
     assert store.beginners("produtos", "nobody-yet", ["caixa-03"]) == ()
     assert [(o.name, o.recipient) for o in store.outgoing_open()] == [
         (first.stem, "caixa-01"), (first.stem, "caixa-02"), (second.stem, "caixa-01"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from store_samples import AT, DAY, EPOCH, MATRIZ, name, outgoing
 
-from filesync.protocol.identity import Feed
+from filesync.protocol.identity import Feed, Mode
 from filesync.protocol.receipt import Verdict
 from filesync.stores.values import Heard, OutgoingBatch, SealedMark, Told
 
@@ -55,6 +55,39 @@ def test_the_installation_that_goes_on_speaking_is_the_latest(store: Store) -> N
     store.record_heard("caixa-01", "bbbbbbbb", 3, '{"n":3}', LATEST)
     assert store.heard() == {"caixa-01": Heard({"n": 3}, LATEST)}
     assert [heard.epoch for heard in store.days.heard()] == ["aaaaaaaa", "bbbbbbbb"]
+
+
+def test_a_feed_goes_on_for_those_who_had_what_came_before(store: Store) -> None:
+    """Another begins with a snapshot, whatever else it is sent in the meantime."""
+
+    def seal(seq: int, *recipients: str, mode: Mode = Mode.DELTA) -> None:
+        sealed = name(seq, feed=GROUP, epoch=MATRIZ.epoch)
+        store.record_sealed([outgoing(sealed, recipients, mode=mode)])
+
+    def beginners() -> tuple[str, ...]:
+        return store.beginners("produtos", "caixas", ("caixa-01", "caixa-02"))
+
+    assert beginners() == (), "nothing has begun"
+    seal(1, "caixa-01", "caixa-02")
+    assert beginners() == ()
+    seal(2, "caixa-01")
+    assert beginners() == ("caixa-02",)
+    seal(3, "caixa-01", "caixa-02")
+    seal(4, "caixa-01", "caixa-02")
+    assert beginners() == ("caixa-02",), "a change is no beginning"
+    seal(5, "caixa-01", "caixa-02", mode=Mode.SNAPSHOT)
+    assert beginners() == ()
+    store.record_heard("caixa-01", "aaaaaaaa", 1, "{}", AT)
+    assert beginners() == (), "the first installation that is heard of is the one that was sent to"
+    store.record_heard("caixa-01", "bbbbbbbb", 1, "{}", AT)
+    store.record_heard("caixa-02", "cccccccc", 1, "{}", AT)
+    assert beginners() == ("caixa-01",)
+    seal(6, "caixa-01", "caixa-02")
+    assert beginners() == ("caixa-01",)
+    seal(7, "caixa-01", "caixa-02", mode=Mode.SNAPSHOT)
+    store.record_heard("caixa-01", "bbbbbbbb", 2, "{}", AT)
+    store.record_heard("caixa-01", "aaaaaaaa", 2, "{}", AT)
+    assert beginners() == (), "nor does an old one make a new one of it"
 
 
 def test_what_was_told_is_overwritten(store: Store) -> None:

@@ -193,6 +193,142 @@ def test_a_file_that_may_hold_changes_only_makes_no_snapshot_by_itself(shop: Net
     assert prices(shop["caixa-03"]) == {"P1": 1000, "P2": 1300}
 
 
+def install_anew(shop: Network, till: str) -> None:
+    """Its disk was lost; keys and settings were kept."""
+    shop.stations.pop(till).close()
+    folder = shop.root / till
+    folder.rename(shop.root / f"{till} lost")
+    (folder / "keys").mkdir(parents=True)
+    for kept in ("keys/site_ed25519", "keys/site_ed25519.pub"):
+        (folder / kept).write_bytes((shop.root / f"{till} lost" / kept).read_bytes())
+    add_till(shop, till)
+
+
+def test_a_till_that_is_installed_anew_begins_with_a_snapshot_by_itself(shop: Network) -> None:
+    shop.configure("matriz", FROM_FILES)
+    goods = [product(f"P{number}") for number in range(5)]
+    serve_products(shop, goods)
+    shop.until_quiet("matriz", *TILLS)
+    serve_products(shop, [*goods, product("P9")])
+    shop.until_quiet("matriz", *TILLS)
+    shop.stations["matriz"].close()
+    shop.stations.pop("matriz")
+    text = (shop.root / "matriz" / config.FILE_NAME).read_text(encoding="utf-8")
+    install_anew(shop, "caixa-02")
+    (shop.root / "matriz" / config.FILE_NAME).write_text(text, encoding="utf-8")  # it knows the till already
+    shop.turn("caixa-02")
+    done = shop["matriz"].turn().exported[0]
+    assert (done.begun_for, [batch.documents for batch in done.sealed]) == (("caixa-02",), [6])
+    shop.turn("caixa-02")
+    assert prices(shop["caixa-02"]) == prices(shop["caixa-01"])
+    assert len(prices(shop["caixa-02"])) == 6
+    shop.until_quiet("matriz", *TILLS)
+    assert [case.code for till in TILLS for case in shop[till].status().quarantine] == []
+    assert all(not feed.missing and not feed.rejected for feed in shop["matriz"].status().feeds)
+    serve_products(shop, [*goods, product("P9", 1100)])
+    later = shop["matriz"].turn().exported[0]
+    assert [(batch.documents, later.begun_for) for batch in later.sealed] == [(1, ())]
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-02"])["P9"] == prices(shop["caixa-01"])["P9"] == 1100
+
+
+def test_a_full_update_goes_to_a_till_that_was_installed_anew_even_where_nothing_changed(
+    shop: Network,
+) -> None:
+    send(shop, "produtos", [product("P1")], full=True)
+    shop.until_quiet("matriz", *TILLS)
+    assert not send(shop, "produtos", [product("P1")], full=True).sealed
+    text = (shop.root / "matriz" / config.FILE_NAME).read_text(encoding="utf-8")
+    install_anew(shop, "caixa-02")
+    (shop.root / "matriz" / config.FILE_NAME).write_text(text, encoding="utf-8")
+    shop.turn("caixa-02", "matriz")
+    assert send(shop, "produtos", [product("P1")], full=True).sealed
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-02"]) == {"P1": 1000}
+    assert not send(shop, "produtos", [product("P1")], full=True).sealed, "once is enough"
+
+
+def leave(shop: Network, till: str) -> str:
+    """The matriz takes a till out of its settings; what they were."""
+    shop.stations.pop("matriz").close()
+    path = shop.root / "matriz" / config.FILE_NAME
+    text = path.read_text(encoding="utf-8")
+    head, _, rest = text.partition(f"[peers.{till}]")
+    assert rest, text
+    _, bracket, others = rest.partition("\n[")
+    path.write_text(head + bracket.lstrip("\n") + others, encoding="utf-8")
+    assert till not in shop["matriz"].context.settings.peers
+    return text
+
+
+def come_back(shop: Network, text: str) -> None:
+    shop.stations.pop("matriz").close()
+    (shop.root / "matriz" / config.FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def test_a_till_that_leaves_and_comes_back_does_not_wait_for_what_was_never_for_it(shop: Network) -> None:
+    shop.configure("matriz", FROM_FILES)
+    goods = [product("P1"), product("P2")]
+    serve_products(shop, goods)
+    shop.until_quiet("matriz", *TILLS)
+    before = leave(shop, "caixa-02")
+    for price in (1100, 1200):
+        serve_products(shop, [product("P1", price), product("P2")])
+        shop.until_quiet("matriz", "caixa-01")
+    come_back(shop, before)
+    done = shop["matriz"].turn().exported[0]
+    assert done.begun_for == ("caixa-02",)
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-01"]) == prices(shop["caixa-02"]) == {"P1": 1200, "P2": 1000}
+    feeds = [feed for site in ("matriz", *TILLS) for feed in shop[site].status().feeds]
+    assert all(not feed.missing and not feed.rejected and not feed.open for feed in feeds)
+    assert not any(shop[site].status().holes for site in ("matriz", *TILLS))
+    serve_products(shop, [product("P1", 1300), product("P2")])
+    later = shop["matriz"].turn().exported[0]
+    assert [(batch.documents, later.begun_for) for batch in later.sealed] == [(1, ())], "changes again"
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-01"]) == prices(shop["caixa-02"]) == {"P1": 1300, "P2": 1000}
+
+
+def test_one_who_came_back_and_got_a_change_first_still_waits_for_the_whole(shop: Network) -> None:
+    send(shop, "produtos", [product("P1"), product("P2")])
+    shop.until_quiet("matriz", *TILLS)
+    before = leave(shop, "caixa-02")
+    send(shop, "produtos", [product("P1", 1100)])
+    shop.until_quiet("matriz", "caixa-01")
+    come_back(shop, before)
+    assert send(shop, "produtos", [product("P2", 1200)]).beginners == ("caixa-02",)
+    assert send(shop, "produtos", [product("P2", 1300)]).beginners == ("caixa-02",), "and is said again"
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-02"]) == {"P1": 1000, "P2": 1000}, "not applied upon what it never had"
+    assert send(shop, "produtos", [product("P1", 1100), product("P2", 1300)], full=True).beginners == ()
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-01"]) == prices(shop["caixa-02"]) == {"P1": 1100, "P2": 1300}
+    assert not shop["caixa-02"].status().waiting
+
+
+def test_a_beginning_that_is_given_up_is_made_again(shop: Network) -> None:
+    send(shop, "produtos", [product("P1"), product("P2")])
+    shop.until_quiet("matriz", *TILLS)
+    before = leave(shop, "caixa-02")
+    send(shop, "produtos", [product("P1", 1100)])
+    shop.until_quiet("matriz", "caixa-01")
+    come_back(shop, before)
+    whole = send(shop, "produtos", [product("P1", 1100), product("P2")], full=True)
+    assert whole.beginners == ()
+    for till in TILLS:
+        for path in shop.outbox("matriz", till):
+            path.unlink()
+    shop["matriz"].void("produtos.matriz.caixas", [3], reason="lost", by="Ana")
+    shop.until_quiet("matriz", *TILLS)
+    send(shop, "produtos", [product("P1", 1100), product("P2")], full=True)
+    shop.until_quiet("matriz", *TILLS)
+    assert prices(shop["caixa-01"]) == prices(shop["caixa-02"]) == {"P1": 1100, "P2": 1000}
+    for site in ("matriz", *TILLS):
+        assert not shop[site].status().waiting
+        assert not shop[site].status().holes
+
+
 def test_a_query_is_always_the_whole(shop: Network) -> None:
     legacy = shop.root / "legado.db"
     write_staff(legacy, {"M1": "a", "M2": "b"})

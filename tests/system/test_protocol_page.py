@@ -227,9 +227,10 @@ def test_the_admission_table_is_what_admission_does() -> None:
         9: [_admit(replace(FIRST, previous="a" * 64), standing=None)],
         10: [_admit(MANIFEST, standing=None)],
         11: [_admit(MANIFEST, standing=(9, "b" * 64)), _admit(OPENING, standing=(9, "b" * 64))],
-        12: [_admit(MANIFEST, standing=(3, "a" * 64)), _admit(OPENING, standing=(3, "a" * 64))],
-        13: [_admit(MANIFEST, standing=(4, "b" * 64)), _admit(OPENING, standing=(4, "b" * 64))],
-        14: [_admit(MANIFEST), _admit(OPENING), _admit(MANIFEST, standing=(4, None))],
+        12: [_admit(replace(OPENING, previous=None), standing=(seq, "b" * 64)) for seq in (1, 4)],
+        13: [_admit(MANIFEST, standing=(3, "a" * 64)), _admit(OPENING, standing=(3, "a" * 64))],
+        14: [_admit(MANIFEST, standing=(4, "b" * 64)), _admit(OPENING, standing=(4, "b" * 64))],
+        15: [_admit(MANIFEST), _admit(OPENING), _admit(MANIFEST, standing=(4, None))],
     }
     written = {int(row[0]): (row[2], row[3]) for row in cells("admission")}
     assert written.keys() == cases.keys()

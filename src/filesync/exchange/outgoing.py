@@ -91,14 +91,16 @@ def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     readers = _readers(ctx, order, recipients)
     head = ctx.store.head(contract.dataset, order.audience)
     whole = order.mode is Mode.SNAPSHOT
+    # Whom the feed cannot simply go on for: a snapshot is its beginning for them, whatever went before it.
+    begins = whole and bool(ctx.store.beginners(contract.dataset, order.audience, recipients))
     wave: list[_Prepared] = []
     try:
         for batch in batches(pieces(ctx, order, chunks, report), None if whole else order.documents_max):
             first = next(batch)
-            if whole and _held_already(ctx, order, recipients, first):
+            if whole and not begins and _held_already(ctx, order, recipients, first):
                 report.unchanged += first.table.num_rows + sum(piece.table.num_rows for piece in batch)
                 continue
-            prepared = _prepare(ctx, order, recipients, readers, chain([first], batch), head)
+            prepared = _prepare(ctx, order, recipients, readers, chain([first], batch), head, begins=begins)
             head = prepared.standing
             wave.append(prepared)
             size = sum(each.record.payload_bytes for each in wave)
@@ -152,8 +154,10 @@ def _prepare(
     readers: tuple[PublicKey, ...],
     parts: Iterator[Piece],
     head: Standing | None,
+    *,
+    begins: bool,
 ) -> _Prepared:
-    """Write the payload and make the promise."""
+    """Write the payload and make the promise. A batch that `begins` the feed anew has no predecessor."""
     contract = order.sealed_as
     first = next(parts)
     seq = 1 if head is None else head.seq + 1
@@ -169,7 +173,7 @@ def _prepare(
         id=BatchId(Feed(ctx.me, contract.dataset, order.audience), ctx.epoch, seq),
         version=contract.version, recipients=recipients, mode=order.mode, business_date=first.day, format=order.format,
         payload_bytes=written.bytes, payload_sha256=written.sha256, rows=sealing.sums.rows, totals=sealing.sums.totals,
-        previous=None if head is None else head.manifest_sha256, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
+        previous=None if head is None or begins else head.manifest_sha256, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
     )  # fmt: skip
     text = _promise(temporary, manifest)
     record = OutgoingRecord(

@@ -16,7 +16,9 @@ knows. The rules, in this order:
 - An open feed goes on with the next number, whose `previous` is the digest of the manifest that was decided last.
   With another `previous` it is refused, and uses up no number: the true one can still come. Where that digest is not known (this
   site gave up a number whose manifest it never saw), any `previous` goes on.
-- A later number waits for those before it, a snapshot too. An earlier one that was never decided is from before this
+- A snapshot without `previous` begins the feed anew, at any number above the head: numbers before it were not for everybody (a site left
+  the audience and came back, or was installed anew), and it holds all that they held.
+- Any other later number waits for those before it. An earlier one that was never decided is from before this
   site's opening, and is refused.
 
 A void takes the place of its manifest: the same rules decide where it stands in the feed, except that its rows' contract does not matter, and
@@ -32,17 +34,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from filesync.protocol.identity import Mode
+from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import MISSING_MAX, Problem
+from filesync.protocol.void import Void
 
-if TYPE_CHECKING:
-    from filesync.protocol.manifest import Manifest
-    from filesync.protocol.void import Void
-
-    #: What claims a number: a batch, or its origin's word that there will be none.
-    Claim: TypeAlias = Manifest | Void
+#: What claims a number: a batch, or its origin's word that there will be none.
+Claim: TypeAlias = Manifest | Void
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,12 @@ def _next(manifest: Claim, standing: Standing) -> Decision:
             manifest,
             f"expected a number that was decided or one after {standing.seq}, got {seq}, from before this site took part",
         )
+    if _begins_anew(manifest):
+        return Apply()
     if seq > standing.seq + 1:
         return _hole(manifest, standing.seq)
+    if isinstance(manifest, Void) and manifest.previous is None:
+        return Apply()  # of a snapshot that would have begun the feed anew
     if standing.manifest_sha256 is not None and manifest.previous != standing.manifest_sha256:
         return _refuse(
             "broken-chain",
@@ -212,6 +216,10 @@ def _next(manifest: Claim, standing: Standing) -> Decision:
             f"expected previous manifest {standing.manifest_sha256} (number {standing.seq}), got {manifest.previous or 'none'}",
         )
     return Apply()
+
+
+def _begins_anew(claim: Claim) -> bool:
+    return isinstance(claim, Manifest) and claim.mode is Mode.SNAPSHOT and claim.previous is None
 
 
 def _hole(manifest: Claim, decided: int) -> Wait:

@@ -163,6 +163,7 @@ class Holes:
                 QUERIES["record_void"],
                 (feed_id, void.seq, void.name, void.manifest_sha256, void.claims, void.reason, void.by, void.at, void.void),
             )  # fmt: skip
+            self._db.run(QUERIES["opening_given_up"], (void.name, json.dumps(list(recipients))))
             self.tell(void.name or "", recipients)
 
     def tell(self, name: str, recipients: Sequence[str]) -> None:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from filesync.stores.values import Site
 
 
-def record_heard(db: Database, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> bool:
+def record_heard(
+    db: Database, site: Site, peer: str, epoch: str, counter: int, heartbeat: str, at: str
+) -> bool:
     """Remember a heartbeat, unless it, or a newer one of that installation, is known. Whether it says something new."""
+    db.run(QUERIES["begin_anew"], (site.id, site.epoch, peer, epoch))
     db.run(QUERIES["heard_again"], (peer, epoch, counter))
     new = db.run(QUERIES["record_heard"], (peer, epoch, counter, heartbeat, at)) > 0
     db.run(QUERIES["forget_heard"], (peer,))

@@ -143,12 +143,33 @@ FROM fs_feed f JOIN fs_outgoing o USING (feed_id, seq) LEFT JOIN fs_delivery d O
 WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4;
 
 -- name: beginners
--- Which of these sites an own feed has begun without: none of them ever had its first batch, or a snapshot.
-SELECT asked.value FROM fs_feed f CROSS JOIN json_each(?5) AS asked
-WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND f.seq > 0 AND NOT EXISTS (
-    SELECT 1 FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
-    WHERE o.feed_id = f.feed_id AND d.recipient = asked.value AND (o.seq = 1 OR o.mode = 'snapshot')
+-- Which of these sites an own feed cannot simply go on for: its newest batch was not for them, or they still wait for a snapshot.
+SELECT asked.value FROM fs_feed f JOIN fs_outgoing o ON o.feed_id = f.feed_id AND o.seq = f.seq CROSS JOIN json_each(?5) AS asked
+WHERE f.origin = ?1 AND f.dataset = ?2 AND f.audience = ?3 AND f.epoch = ?4 AND (
+    NOT EXISTS (SELECT 1 FROM fs_delivery d WHERE d.batch_id = o.batch_id AND d.recipient = asked.value)
+    OR EXISTS (SELECT 1 FROM fs_beginner b WHERE b.feed_id = f.feed_id AND b.recipient = asked.value)
 );
+
+-- name: begun
+-- These recipients begin, or begin anew, with this batch.
+DELETE FROM fs_beginner WHERE feed_id = ?1 AND recipient IN (SELECT recipient FROM fs_delivery WHERE batch_id = ?2);
+
+-- name: not_begun
+-- Those recipients of this batch who did not have the one before it.
+INSERT INTO fs_beginner (feed_id, recipient)
+SELECT o.feed_id, d.recipient
+FROM fs_outgoing o JOIN fs_delivery d USING (batch_id) JOIN fs_outgoing before ON before.feed_id = o.feed_id AND before.seq = o.seq - 1
+WHERE o.batch_id = ?1 AND NOT EXISTS (SELECT 1 FROM fs_delivery had WHERE had.batch_id = before.batch_id AND had.recipient = d.recipient)
+ON CONFLICT DO NOTHING;
+
+-- name: begin_anew
+-- A peer speaks as an installation that was never heard of before: of the feeds that go on for it, it may hold nothing.
+INSERT INTO fs_beginner (feed_id, recipient)
+SELECT f.feed_id, ?3
+FROM fs_feed f JOIN fs_outgoing o ON o.feed_id = f.feed_id AND o.seq = f.seq JOIN fs_delivery d ON d.batch_id = o.batch_id AND d.recipient = ?3
+WHERE f.origin = ?1 AND f.epoch = ?2
+  AND EXISTS (SELECT 1 FROM fs_peer WHERE peer = ?3) AND NOT EXISTS (SELECT 1 FROM fs_peer WHERE peer = ?3 AND epoch = ?4)
+ON CONFLICT DO NOTHING;
 
 -- name: outgoing_open
 -- Deliveries without an answer, in the order in which they were sealed.

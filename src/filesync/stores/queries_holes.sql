@@ -114,6 +114,13 @@ SELECT d.batch_id FROM fs_delivery d JOIN fs_outgoing o USING (batch_id)
 WHERE o.name = ?1 AND d.recipient = ?2 AND d.verdict = 'REJECTED' AND d.receipt = ?3
 ON CONFLICT DO NOTHING;
 
+-- name: opening_given_up
+-- A snapshot of ours was given up: whoever did not apply it begins with the next one.
+INSERT INTO fs_beginner (feed_id, recipient)
+SELECT o.feed_id, owed.value FROM fs_outgoing o CROSS JOIN json_each(?2) AS owed
+WHERE o.name = ?1 AND o.mode = 'snapshot'
+ON CONFLICT DO NOTHING;
+
 -- name: given_up
 -- Batches of ours that were given up and whose rows are owed, oldest first, and whether anything was sealed after them in their feed.
 SELECT o.batch_id, o.name, o.manifest, EXISTS (SELECT 1 FROM fs_outgoing later WHERE later.feed_id = o.feed_id AND later.seq > o.seq)

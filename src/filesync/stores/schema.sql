@@ -110,6 +110,13 @@ CREATE INDEX fs_delivery_open ON fs_delivery (batch_id, recipient) WHERE settled
 -- Deliveries whose rows are owed.
 CREATE INDEX fs_delivery_rejected ON fs_delivery (batch_id) WHERE verdict = 'REJECTED';
 
+-- Sites that an own feed cannot simply go on for: it had begun without them, or they were installed anew. They begin with a snapshot.
+CREATE TABLE fs_beginner (
+    feed_id INTEGER NOT NULL REFERENCES fs_feed,
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (feed_id, recipient)
+) STRICT, WITHOUT ROWID;
+
 -- The newest heartbeat of each peer, by installation. A peer's latest installation has the highest number, whatever its clock.
 CREATE TABLE fs_peer (
     peer_id INTEGER PRIMARY KEY,

@@ -32,7 +32,7 @@ from filesync.stores.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from filesync.stores.database import Database
 
@@ -60,7 +60,7 @@ def last_sealed(db: Database, site: Site, dataset: str, audience: str) -> tuple[
 
 
 def beginners(db: Database, site: Site, dataset: str, audience: str, sites: Sequence[str]) -> tuple[str, ...]:
-    """Those of `sites` that an own feed has begun without: they can take nothing of it up but a snapshot."""
+    """Those of `sites` that an own feed cannot simply go on for: it had begun without them, passed them over, or they were installed anew."""
     asked = (site.id, dataset, audience, site.epoch, json.dumps(list(sites)))
     return tuple(sorted(recipient for (recipient,) in db.select(QUERIES["beginners"], asked)))
 
@@ -87,6 +87,7 @@ def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_oth
         db.ingest("fs_outgoing", columns(_OUTGOING, batches))
         db.ingest("fs_delivery", columns(("batch_id", "recipient"), deliveries))
         db.run_each(QUERIES["advance_feed"], heads)
+    _begin(db, records, first, ids)
     remembered: dict[tuple[str, str], list[tuple[Digests, int]]] = defaultdict(list)
     for batch_id, record in enumerate(records, first):
         feed = record.name.id.feed
@@ -99,6 +100,21 @@ def record_sealed(db: Database, records: Sequence[OutgoingRecord], *, forget_oth
         if forget_others:
             memory.forget(db, dataset, audience)
         memory.remember(db, dataset, audience, sealed)
+
+
+def _begin(
+    db: Database, records: Sequence[OutgoingRecord], first: int, ids: Mapping[tuple[Feed, str], int]
+) -> None:
+    """Note who begins with these batches, and who cannot. Those of one call that are for the same sites are looked at once."""
+    recipients: dict[int, tuple[str, ...]] = {}
+    for batch_id, record in enumerate(records, first):
+        batch = record.name.id
+        feed_id = ids[batch.feed, batch.epoch]
+        if batch.seq == 1 or record.mode is Mode.SNAPSHOT:
+            db.run(QUERIES["begun"], (feed_id, batch_id))
+        elif recipients.get(feed_id) != record.recipients:
+            db.run(QUERIES["not_begun"], (batch_id,))
+        recipients[feed_id] = record.recipients
 
 
 def outgoing_open(db: Database) -> list[OpenDelivery]:

@@ -229,7 +229,7 @@ class Store:
         return sent.last_sealed(self._db, self.site, dataset, audience)
 
     def beginners(self, dataset: str, audience: str, sites: Sequence[str]) -> tuple[str, ...]:
-        """Those of `sites` that an own feed has begun without: they can take nothing of it up but a snapshot."""
+        """Those of `sites` that an own feed cannot simply go on for: they begin, or begin anew, with a snapshot."""
         return sent.beginners(self._db, self.site, dataset, audience, sites)
 
     def compare_sealed(self, dataset: str, audience: str, digests: pa.Table) -> Compared:
@@ -283,9 +283,12 @@ class Store:
     # ------------------------------------------------------------------------------------------------ heartbeats
 
     def record_heard(self, peer: str, epoch: str, counter: int, heartbeat: str, at: str) -> bool:
-        """Remember what a peer said of itself; an older heartbeat of the same installation changes nothing. Whether it was new."""
+        """Remember what a peer said of itself; an older heartbeat of the same installation changes nothing. Whether it was new.
+
+        A peer that speaks as another installation than ever before begins our feeds anew (`beginners`).
+        """
         with self._write():
-            return peers.record_heard(self._db, peer, epoch, counter, heartbeat, at)
+            return peers.record_heard(self._db, self.site, peer, epoch, counter, heartbeat, at)
 
     def heard(self) -> dict[str, Heard]:
         """The newest heartbeat of each peer's latest installation."""

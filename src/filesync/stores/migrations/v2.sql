@@ -277,3 +277,16 @@ CREATE TABLE fs_purge (
 CREATE INDEX fs_purge_day ON fs_purge (day);
 -- One at a time is under way for a day and kind.
 CREATE UNIQUE INDEX fs_purge_open ON fs_purge (day, kind) WHERE purged_at IS NULL;
+
+-- Sites that an own feed cannot simply go on for: it had begun without them, or they were installed anew. They begin with a snapshot.
+CREATE TABLE fs_beginner (
+    feed_id INTEGER NOT NULL REFERENCES fs_feed,
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (feed_id, recipient)
+) STRICT, WITHOUT ROWID;
+INSERT INTO fs_beginner (feed_id, recipient)
+SELECT DISTINCT o.feed_id, d.recipient FROM fs_outgoing o JOIN fs_delivery d USING (batch_id)
+WHERE NOT EXISTS (
+    SELECT 1 FROM fs_outgoing had JOIN fs_delivery theirs USING (batch_id)
+    WHERE had.feed_id = o.feed_id AND theirs.recipient = d.recipient AND (had.seq = 1 OR had.mode = 'snapshot')
+);

@@ -1,6 +1,7 @@
 """What every test shares: Hypothesis without deadlines (and without dice in CI), and the way to the large test data."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 # Texts are compared in English, whatever the machine speaks; tests of the language choose theirs.
 os.environ["FILESYNC_LANG"] = "en"
+
+#: Some machines, containers above all, make it small.
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 << 30
+
+# Folders of tests lie in memory where there is room: a flow syncs some hundred times, and a disk makes each of them wait. Nothing is
+# lost by it: what a power cut leaves is proved by cutting before and after every sync (test_power_cut.py), not by the disk.
+# Whoever wants a disk names it: PYTEST_DEBUG_TEMPROOT=/var/tmp.
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 #: Networks of stations for tests/flows and tests/system; a real PostgreSQL; stores on both; a real sshd.
 pytest_plugins = ["network", "postgres_server", "store_engines", "sshd", "quirky"]

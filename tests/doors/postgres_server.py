@@ -1,7 +1,8 @@
 """A real PostgreSQL for the tests that need one: a throwaway cluster, made when the first of them asks for it.
 
 - One for each test process (a worker of pytest-xdist is one): ports and folders are never shared.
-- On 127.0.0.1 at a free port with a random password, no socket; without fsync. Everything lies in one temporary folder.
+- On 127.0.0.1 at a free port with a random password, no socket; without fsync. Everything lies in one temporary folder, in memory where
+  there is room: a database is some three hundred files, and tests make and drop one for each site.
 - A program of its own keeps it: this file. It stops the server and removes the folder when its input ends, so also
   when the tests are killed.
 - PostgreSQL refuses to run as root: root lends it to the user of Debian's package, or else to nobody.
@@ -33,11 +34,14 @@ from urllib.parse import quote
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ADMIN = "filesync"
 PATIENCE_S = 60
 PORT_TRIALS = 5
+#: Some Linux machines, containers above all, have it and make it small.
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 2 << 30
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -45,6 +49,10 @@ port = {port}
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+min_wal_size = 32MB
+max_wal_size = 64MB
 shared_buffers = 16MB
 max_connections = 60
 jit = off
@@ -69,6 +77,7 @@ class Server:
     password: str = field(repr=False)
     log: Path
     models: dict[str, str] = field(default_factory=dict, repr=False)
+    _links: list[Any] = field(default_factory=list, repr=False)
 
     def address(
         self, database: str, *, user: str = ADMIN, password: str | None = None, options: str = ""
@@ -83,15 +92,26 @@ class Server:
 
     def execute(self, database: str, *statements: str) -> list[dict[str, Any]]:
         """Run statements, each its own transaction; the rows of the last one."""
+        if database == "postgres":
+            return _told(self._keeper(), statements)
+        with self._connected(database) as connection:
+            return _told(connection, statements)
+
+    def _connected(self, database: str) -> Any:
         import adbc_driver_postgresql.dbapi as driver  # optional for users, so never imported with the module
 
-        rows: list[dict[str, Any]] = []
-        with driver.connect(self.address(database), autocommit=True) as connection:
-            for statement in statements:
-                with connection.cursor() as cursor:
-                    cursor.execute(statement)
-                    rows = cursor.fetch_arrow_table().to_pylist()
-        return rows
+        return driver.connect(self.address(database), autocommit=True)
+
+    def _keeper(self) -> Any:
+        """The connection by which databases are made and dropped, open until `leave`: a new one costs more than what is said on it."""
+        if not self._links:
+            self._links.append(self._connected("postgres"))
+        return self._links[0]
+
+    def leave(self) -> None:
+        """Close what is kept open."""
+        while self._links:
+            self._links.pop().close()
 
     def create(self, database: str, how: str = "") -> None:
         """A new database; `how` as CREATE DATABASE takes it."""
@@ -115,6 +135,15 @@ class Server:
     def drop(self, database: str) -> None:
         """Gone, whoever is still connected."""
         self.execute("postgres", f"drop database {database} with (force)")
+
+
+def _told(connection: Any, statements: Iterable[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for statement in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            rows = cursor.fetch_arrow_table().to_pylist()
+    return rows
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +181,11 @@ def kept() -> Iterator[Server]:
         told = json.loads(line)
         if "missing" in told:
             raise Missing(told["missing"])
-        yield Server(told["port"], told["password"], Path(told["log"]))
+        server = Server(told["port"], told["password"], Path(told["log"]))
+        try:
+            yield server
+        finally:
+            server.leave()
         keeper.stdin.close()  # the end of its input is the keeper's signal
         if keeper.wait(PATIENCE_S) != 0:
             raise RuntimeError("the PostgreSQL server of the tests did not stop cleanly; see above")
@@ -262,7 +295,9 @@ def unprivileged() -> dict[str, Any]:
 
 
 def open_folder(user: dict[str, Any]) -> str | None:
-    """A temporary folder that the other user can reach; None: the usual one."""
+    """A temporary folder that the other user can reach, in memory where there is room; None: the usual one."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        return str(MEMORY)
     if not user:
         return None
     for folder in (Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")):

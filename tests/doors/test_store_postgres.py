@@ -594,6 +594,6 @@ def test_every_table_sorts_by_code_points_and_keys_begin_with_the_site(store: St
 
 
 def test_an_extra_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
     with pytest.raises(ConfigError, match=r"filesync\[postgres\]"):
         PostgresStore.open("postgresql://x@127.0.0.1/x")

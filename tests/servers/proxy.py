@@ -118,6 +118,9 @@ class Proxy:
     ) -> None:
         self._order("stop")
         self._thread.join()
+        # Not by the thread itself: it may see the order before `_order` has woken it, and would close what that wakes it with.
+        for sock in (self._wake, self._waker):
+            sock.close()
 
     def down(self) -> None:
         """From now on connections are refused, and those that are open are reset."""
@@ -173,8 +176,6 @@ class Proxy:
                     for pair, _, _ in list(self._pairs.values()):
                         self._end(pair, Ending.RESET)
                 if order == "stop":
-                    for sock in (self._wake, self._waker):
-                        sock.close()
                     self._selector.close()
                     self._done.set()
                     return

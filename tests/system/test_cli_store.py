@@ -254,7 +254,7 @@ def test_settings_of_another_site_are_noticed(site: Path) -> None:
 
 def test_without_the_driver_its_extra_is_named(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as without:
-        without.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
+        without.setitem(sys.modules, "adbc_driver_postgresql", None)
         error = filesync("-C", site, "status", "--json", code=2).json["error"]
     assert error["code"] == "driver-missing"
     assert "pip install 'filesync[postgres]'" in error["message"]

@@ -4,7 +4,7 @@
   server in a minute, so that its locks do not stay.
 - The address stays as it is; libpq finds the password by itself, or it stands in the address that config/storing.py completed.
 
-What is not here: making it again when it was lost (postgres_database.py), what its errors mean (postgres_errors.py).
+What is not here: the driver's own handle (postgres_driver.py), making it again when it was lost (postgres_database.py), what its errors mean (postgres_errors.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import adbc_driver_manager
 
 from filesync.errors import ConfigError
+from filesync.stores import postgres_driver
 from filesync.stores.postgres_errors import not_connected
 
 if TYPE_CHECKING:
@@ -71,15 +72,12 @@ def connect(address: str, session: Mapping[str, str]) -> tuple[Any, Any]:
     """A connection and its cursor, in autocommit. Raises `ConfigError` or `TransportError`, without the password."""
     name = shown(address)
     try:
-        import adbc_driver_postgresql.dbapi as adbc_postgresql  # an extra: who has no server does not need it
+        connection = postgres_driver.connect(completed(address))
     except ImportError as err:
         raise ConfigError(
             "driver-missing",
             f"{name}: expected PostgreSQL's driver, got none: pip install 'filesync[postgres]'",
         ) from err
-
-    try:
-        connection = adbc_postgresql.connect(completed(address), autocommit=True)
     except adbc_driver_manager.Error as err:
         not_connected(name, err)
     cursor = None

@@ -107,6 +107,7 @@ def test_what_a_store_holds_is_kept(tmp_path: Path, site: str) -> None:
     for was, now in zip(before["fs_peer"], after["fs_peer"], strict=True):
         old, new = json.loads(was.pop("heartbeat")), json.loads(now.pop("heartbeat"))
         assert now.pop("heard") == now["peer_id"]
+        assert now.pop("knew") == 0
         assert was == now
         assert Heartbeat.from_signed(new).feeds[0].shipped == 0
         assert [{**feed, "shipped": 0} for feed in old.pop("feeds")] == new.pop("feeds")

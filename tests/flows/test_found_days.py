@@ -107,6 +107,20 @@ def test_a_close_that_somebody_deleted_is_made_again(shop: Shop) -> None:
     assert shop.decide(BDF) is None
 
 
+def test_a_shift_whose_close_was_deleted_is_closed_again_after_the_other(shop: Shop) -> None:
+    """The close of the second shift is deleted; then the first is counted anew. The second could not be closed again: the command broke off."""
+    two_shifts(shop).sell("caixa-01")
+    shop.close("caixa-01", turno=1)
+    shop.close("caixa-01", turno=2, sem_movimento=True)
+    (second,) = shop.network.root.glob("caixa-01/outbox/matriz/fechamento.*0000000002.*.parquet")
+    second.unlink()
+    shop.close("caixa-01", turno=1, contado_centavos=10_000)
+    again = shop.close("caixa-01", turno=2, sem_movimento=True)
+    assert (again.outcome, again.versao) == (CloseOutcome.CLOSED, 3)
+    assert shop.close("caixa-01", turno=1, contado_centavos=10_000).outcome is CloseOutcome.UNCHANGED
+    assert shop.close("caixa-01", turno=2, sem_movimento=True).outcome is CloseOutcome.UNCHANGED
+
+
 def test_a_damaged_close_that_was_given_up_closes_nothing(shop: Shop) -> None:
     """A close comes damaged, is set aside, and was given up by its caixa; then twelve sales come, and no close that counts them was ever made.
     The gate took what had been set aside for a close that is being waited for, asked for none, and opened.
@@ -276,6 +290,35 @@ def test_an_old_disk_that_is_read_after_the_new_till_closed(shop: Shop) -> None:
     assert shop.decide(BDF) is None
     (peer,) = (peer for peer in shop["matriz"].status().peers if peer.peer == "caixa-01")
     assert peer.epoch == shop["caixa-01"].context.epoch
+
+
+def test_a_till_that_died_before_the_matriz_had_ever_heard_of_it(shop: Shop) -> None:
+    """Its first sales and the new till's come in one turn; only the new one has spoken. It cannot name what it never knew, and nothing it could do
+    opened the day.
+    """
+    sales = sales_of_day("caixa-01", Role.CAIXA, DAY, count=6)
+    shop.send("caixa-01", sales, "day")
+    shop["caixa-01"].turn()
+    replace_till(shop)
+    shop.drop("caixa-01", sales, "day")  # the program's data were saved
+    shop["caixa-01"].turn()
+    shop.close("caixa-01")
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    epochs = {
+        batch.epoch
+        for batch in shop["matriz"].context.store.days.arrived(DAY)
+        if batch.feed.origin == "caixa-01"
+    }
+    assert len(epochs) == 2
+    for _ in range(2):
+        run_due(shop["matriz"], shop.clock())
+        shop.clock.advance(minutes=16)
+        shop.turn("caixa-01", "matriz", "posto-centro")
+    assert shop.decide(BDF) is None
+    # And the routine notices, although no batch came.
+    assert shop["matriz"].context.store.days.seen([DAY])[DAY].gates[BDF]
 
 
 # ------------------------------------------------------------------------------------------------ a batch that is gone for good

@@ -122,10 +122,11 @@ def close(station: Station, order: CloseOrder) -> CloseReport:
         turno = order.turno or (max(told, default=1) if order.says_no_cash else 1)
         document, sums = _document(ctx, order, turno, batches, told, found)
         before = told.get(turno)
-        if before is not None and _same(before, document) and not (closes.lost or _refused(batches)):
+        lost = closes.lost(turno)
+        if before is not None and _same(before, document) and not (lost or _refused(batches)):
             return _report(ctx, order.day, CloseOutcome.UNCHANGED, before, None, sums, found)
-        if before is not None or closes.lost:
-            document["versao"] = max((before or {}).get("versao", 0) + 1, closes.sealed if closes.lost else 0)
+        if before is not None or lost:
+            document["versao"] = max((before or {}).get("versao", 0) + 1, closes.sealed if lost else 0)
         table, problems, _ = wanted.contract.from_documents([document])
         if problems:
             raise CloseRefusedError("close-invalid", f"{CLOSING} of {order.day}: {problems[0].message}")

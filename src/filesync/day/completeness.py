@@ -117,11 +117,15 @@ class _Judgement:
     def _earlier(self, one: str, other: str) -> bool:
         """Whether `one` is an earlier installation of the site than `other`: by who spoke last, for the disk of a dead one may be read late.
 
-        Of those that never spoke, by which of them the ledger saw first.
+        One that never spoke is gone when the other goes on speaking after the ledger first saw it. Where neither is known, by which of them it
+        saw first.
         """
         spoke = [mark.epoch for mark in self.site.marks]  # who spoke later stands later
-        if one in spoke and other in spoke:
-            return spoke.index(one) < spoke.index(other)
+        if other in spoke:
+            if one in spoke:
+                return spoke.index(one) < spoke.index(other)
+            if any(mark.knew >= self._age(one) for mark in self.site.marks if mark.epoch == other):
+                return True
         return self._age(one) < self._age(other)
 
     def _age(self, epoch: str) -> int:

@@ -249,7 +249,7 @@ class _DayWork:
 
     @property
     def numbers(self) -> bool:
-        """Whether the day waits for numbers of feeds, which may come with a batch of another day."""
+        """Whether the day waits for numbers of feeds, which may come with a batch of another day, or be told to be of an installation that is gone."""
         return any(reason.seqs for verdict in self.judged.verdicts for reason in verdict.reasons)
 
     @property
@@ -324,7 +324,9 @@ def _fingerprints(
         if given.in_force(now):
             overrides.setdefault(given.day, []).append(given.id)
     numbers = (
-        [store.heads_sum(), len(ctx.store.holes.voids())] if any(s.numbers for s in seen.values()) else []
+        [store.heads_sum(), len(ctx.store.holes.voids()), *store.heard_sums()]
+        if any(s.numbers for s in seen.values())
+        else []
     )
     steps = list(ctx.settings.steps.values())
     rules = sha256_hex(

@@ -28,7 +28,7 @@ from filesync.readers.payload import read_payload
 from filesync.writers.payload import digest_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from filesync.contracts import Contract, Gap
@@ -117,32 +117,39 @@ def documents(ctx: Context, batch: DaySealed, contract: Contract) -> Iterator[pa
 class OwnCloses:
     """The day's own closes as they stand, by turno, each as a document of `fechamento`.
 
-    `lost`: how many were sealed after the last one that can be read, and can be read nowhere any more; `sealed`: how many there were in all,
-    which no `versao` of theirs exceeds.
+    `sealed`: how many there were in all, which no `versao` of theirs exceeds. Of one that can be read nowhere any more nobody knows whose it was.
     """
 
     by_turno: dict[int, dict[str, Any]]
     sealed: int = 0
-    lost: int = 0
+    read_at: Mapping[int, int] = field(
+        default_factory=dict
+    )  # turno → the place of its last one that can be read
+    lost_at: tuple[int, ...] = ()
+
+    def lost(self, turno: int) -> bool:
+        """Whether one was lost that may have said something of this turno after what is known."""
+        return any(place > self.read_at.get(turno, -1) for place in self.lost_at)
 
 
 def closings(ctx: Context, batches: Sequence[DaySealed]) -> OwnCloses:
     """What this installation has said of the day. A close that is lost is no reason never to close again: it is only not known what it said."""
     held: dict[int, dict[str, Any]] = {}
     own = [batch for batch in batches if batch.feed.dataset == CLOSING]
-    lost = 0
-    for batch in own:
+    read_at: dict[int, int] = {}
+    lost_at = []
+    for place, batch in enumerate(own):
         if _payload(ctx, batch) is None:
-            lost += 1
+            lost_at.append(place)
             continue
-        lost = 0
         contract = _contract(ctx, batch)
         for table in documents(ctx, batch, contract):
             for document in contract.documents(table):
+                read_at[document["turno"]] = place
                 before = held.get(document["turno"])
                 if before is None or document.get("versao", 0) >= before.get("versao", 0):
                     held[document["turno"]] = document
-    return OwnCloses(dict(sorted(held.items())), len(own), lost)
+    return OwnCloses(dict(sorted(held.items())), len(own), read_at, tuple(lost_at))
 
 
 @dataclass(slots=True)

@@ -260,7 +260,7 @@ def _marks(ctx: Context) -> tuple[dict[str, list[Mark]], dict[str, str]]:
         contact[peer] = items[-1].received_at
         marks[peer] = [
             Mark(
-                feed["dataset"], feed["audience"], item.epoch, feed["sealed"], feed.get("shipped"), item.received_at, item is items[-1]
+                feed["dataset"], feed["audience"], item.epoch, feed["sealed"], feed.get("shipped"), item.received_at, item is items[-1], item.knew
             )
             for item in items
             for feed in item.signed["feeds"]

@@ -147,6 +147,7 @@ class Mark:
     shipped: int | None
     heard_at: str
     latest: bool = True  # of the site's latest installation
+    knew: int = 0  # the newest feed (as `FeedHead.age`) that the ledger knew when it was heard
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ class HeardOf:
     epoch: str
     signed: dict[str, Any]
     received_at: str
+    knew: int  # the newest feed (as `FeedHead.age`) that the ledger knew then
 
 
 @dataclass(frozen=True, slots=True)

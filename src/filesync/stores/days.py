@@ -118,9 +118,13 @@ class Days:
     def heard(self) -> list[HeardOf]:
         """What every installation of every peer said last, later installations later."""
         return [
-            HeardOf(peer, epoch, json.loads(text), at)
-            for peer, epoch, text, at in self._db.select(QUERIES["every_heard"])
+            HeardOf(peer, epoch, json.loads(text), at, knew)
+            for peer, epoch, text, at, knew in self._db.select(QUERIES["every_heard"])
         ]
+
+    def heard_sums(self) -> list[int]:
+        """Changes whenever it may be told otherwise which installation of a site is the one at work."""
+        return list(self._db.select(QUERIES["heard_sums"])[0])
 
     def newest_of(self, days: Collection[date]) -> dict[date, int]:
         """The number of the newest batch that was decided here of each of these days; 0 where there is none."""

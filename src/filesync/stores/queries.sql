@@ -263,10 +263,10 @@ WHERE peer = ?1 AND epoch = ?2 AND counter < ?3 AND EXISTS (
 
 -- name: record_heard
 -- A newer heartbeat replaces an older one of the same installation; the same one again says nothing new.
-INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at, heard)
-VALUES (?1, ?2, ?3, ?4, ?5, (SELECT coalesce(max(heard), 0) + 1 FROM fs_peer WHERE peer = ?1))
+INSERT INTO fs_peer (peer, epoch, counter, heartbeat, received_at, heard, knew)
+VALUES (?1, ?2, ?3, ?4, ?5, (SELECT coalesce(max(heard), 0) + 1 FROM fs_peer WHERE peer = ?1), (SELECT coalesce(max(feed_id), 0) FROM fs_feed))
 ON CONFLICT (peer, epoch) DO UPDATE SET
-    counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at, heard = excluded.heard
+    counter = excluded.counter, heartbeat = excluded.heartbeat, received_at = excluded.received_at, heard = excluded.heard, knew = excluded.knew
 WHERE excluded.counter > fs_peer.counter OR (excluded.counter = fs_peer.counter AND excluded.heartbeat <> fs_peer.heartbeat);
 
 -- name: forget_heard

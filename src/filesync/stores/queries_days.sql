@@ -73,7 +73,11 @@ SELECT coalesce(sum(seq), 0) FROM fs_feed;
 
 -- name: every_heard
 -- What every installation of every peer said last, later installations later.
-SELECT peer, epoch, heartbeat, received_at FROM fs_peer ORDER BY peer_id;
+SELECT peer, epoch, heartbeat, received_at, knew FROM fs_peer ORDER BY peer_id;
+
+-- name: heard_sums
+-- Changes whenever another installation of a peer is the latest, or one is heard after a feed was new here.
+SELECT coalesce(sum(peer_id), 0), coalesce(sum(knew), 0) FROM fs_peer;
 
 -- name: mark_done
 -- A step was done. Done again, the later word stands.

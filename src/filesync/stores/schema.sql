@@ -126,6 +126,7 @@ CREATE TABLE fs_peer (
     heartbeat TEXT NOT NULL,
     received_at TEXT NOT NULL,
     heard INTEGER NOT NULL DEFAULT 0, -- in which order the peer's installations were heard last, whatever the clock here
+    knew INTEGER NOT NULL DEFAULT 0, -- the newest feed that the ledger knew then: what came later is no reason to think that this one is gone
     UNIQUE (peer, epoch)
 ) STRICT;
 

@@ -60,8 +60,9 @@ UPDATE fs_peer SET heartbeat = json_set(
     heartbeat, '$.wanted', json('[]'),
     '$.feeds', json((SELECT json_group_array(json_set(feed.value, '$.shipped', 0)) FROM json_each(fs_peer.heartbeat, '$.feeds') AS feed)));
 
--- In which order a peer's installations were heard last. Of those that were heard before: the latest last.
+-- In which order a peer's installations were heard last, and after which feed. Of those that were heard before: the latest last.
 ALTER TABLE fs_peer ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fs_peer ADD COLUMN knew INTEGER NOT NULL DEFAULT 0;
 UPDATE fs_peer SET heard = peer_id;
 
 -- The day from which a product's row holds became part of its key (migrating.py gives its table the new one): what was remembered of products

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filesync.errors import TransportError
 from filesync.exchange.station import Station
-from filesync.stores.database import Database
-from filesync.stores.sqlite import SqliteStore
+from filesync.stores.postgres_database import PostgresDatabase
+from filesync.stores.sqlite_database import SqliteDatabase
+from filesync.stores.store import Store
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -37,20 +39,20 @@ def tell_steps(pipe: int) -> None:
 
     for name in ("fsync_file", "fsync_folder", "replace"):
         setattr(durable, name, told(getattr(durable, name)))
-    SqliteStore._commit = told(SqliteStore._commit)  # type: ignore[method-assign]
-    Database.ingest = told(Database.ingest)  # type: ignore[method-assign]
+    Store._commit = told(Store._commit)  # type: ignore[method-assign]
+    for database in (SqliteDatabase, PostgresDatabase):
+        database.ingest = told(database.ingest)  # type: ignore[method-assign]
 
 
 def turn_for_ever(root: str, pipe: Any, trace: str) -> None:
     """A station that turns until it is killed. What it could not bear is written to `trace`; a road that fails is none of that."""
     tell_steps(pipe.fileno())
     try:
-        with Station.open(Path(root)) as station:
-            while True:
-                try:
-                    station.turn()
-                except TransportError:
-                    continue
+        while True:
+            with suppress(TransportError), Station.open(Path(root)) as station:
+                while True:
+                    with suppress(TransportError):
+                        station.turn()
     except BaseException:
         with Path(trace).open("a", encoding="utf-8") as file:
             file.write(traceback.format_exc())

@@ -35,6 +35,7 @@ from filesync.stores.values import IncomingBatch, OutgoingBatch
 from filesync.writers import durable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sshd import Sshd
@@ -52,6 +53,8 @@ STEPS_MAX = 300
 IDLE_S = 0.05
 #: Without a kill for so long the test itself is stuck.
 STUCK_S = 60.0
+#: What every process would import first.
+PRELOADED = ["filesync.exchange.station", "filesync.transports.sftp", "adbc_driver_postgresql.dbapi"]
 #: Sales of one drop file, after which the next day begins.
 DAY_SALES = 40
 
@@ -180,6 +183,11 @@ class Slaughter:
     dice: random.Random
     commands: dict[str, list[list[str]]]
     commanded: float
+    matrizes: tuple[str, ...] = ("matriz",)
+    #: How a command may end by itself.
+    ends: tuple[int, ...] = (0, 3)
+    #: Something else that goes wrong whenever a life has ended.
+    trouble: Callable[[], None] = lambda: None
     kills: dict[str, int] = field(default_factory=dict)
     killed_commands: dict[str, int] = field(default_factory=dict)
     lived: int = 0  # ended by themselves, before their kill
@@ -188,7 +196,7 @@ class Slaughter:
 
     def run(self, kills: int) -> None:
         server = multiprocessing.get_context("forkserver")
-        server.set_forkserver_preload(["filesync.exchange.station", "filesync.transports.sftp"])
+        server.set_forkserver_preload(PRELOADED)
         selector = selectors.DefaultSelector()
         lives: dict[int, Life] = {}
 
@@ -204,7 +212,7 @@ class Slaughter:
 
         for till in self.tills.values():
             till.work()
-        for site in ("matriz", *self.tills):
+        for site in (*self.matrizes, *self.tills):
             begin(site)
         last = time.monotonic()
         try:
@@ -221,6 +229,7 @@ class Slaughter:
                     if told and life.steps < life.kill_after:
                         continue
                     self._ended(life, end(life))
+                    self.trouble()
                     last = time.monotonic()
                     self._sell()
                     begin(life.site)
@@ -245,7 +254,7 @@ class Slaughter:
             self.kills[life.site] = self.kills.get(life.site, 0) + 1
             if life.command:
                 self.killed_commands[life.command[0]] = self.killed_commands.get(life.command[0], 0) + 1
-        elif life.command and code in (0, 3):
+        elif life.command and code in self.ends:
             self.lived += 1
         else:
             said = self.net.root / f"{life.site}.said"

@@ -216,7 +216,7 @@ class Slaughter:
             begin(site)
         last = time.monotonic()
         try:
-            while sum(self.kills.values()) < kills:
+            while sum(self.kills.values()) < kills or not self.kills.keys() >= {*self.matrizes}:
                 ready = selector.select(IDLE_S)
                 if not ready:
                     self._sell()

@@ -80,7 +80,7 @@ def _measure(part: Part, sizes: Sizes, work: Path, server: Server) -> None:
         source = work / "rows.parquet"
         pq.write_table(stored.drop_columns(["fs_batch"]), source)
         for peer, how in (("dlt-merge-postgres", "merge"), ("dlt-append-postgres", "append")):
-            with _database(server) as name, scratch(work) as folder:
+            with database(server) as name, scratch(work) as folder:
                 try:
                     took = peers.load(peer, source, folder, server.address(name))
                 except RuntimeError as err:
@@ -114,7 +114,7 @@ def _update(
     part.compare("P3", what, mine, beside, theirs, times.speed_ratio("ours", "bare"))
     if peers.available():
         files = second_load(work, held, stored)
-        with _database(server) as name:
+        with database(server) as name:
             beside_second_load(
                 part, "P3", what, mine, "dlt-merge-postgres", work, files, partial(once, ours), sizes.rows, server.address(name)
             )  # fmt: skip
@@ -127,7 +127,7 @@ def _stored(conformed: pa.Table, place: int) -> pa.Table:
 
 
 @contextmanager
-def _database(server: Server) -> Iterator[str]:
+def database(server: Server) -> Iterator[str]:
     name = f"bench_{uuid4().hex[:12]}"
     server.create(name)
     try:
@@ -167,7 +167,7 @@ def _ours(
 
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
-        with _password(server), _database(server) as name, scratch(work) as folder:
+        with _password(server), database(server) as name, scratch(work) as folder:
             matriz = _matriz(server, folder, till, name)
             with sites.opened(matriz) as station:
                 if before:
@@ -181,7 +181,7 @@ def _ours(
 
 def _ddl(server: Server, work: Path, till: Path) -> str:
     """The table as the store makes it, told by the server's catalogue."""
-    with _password(server), _database(server) as name, scratch(work) as folder:
+    with _password(server), database(server) as name, scratch(work) as folder:
         matriz = _matriz(server, folder, till, name)
         with sites.opened(matriz) as station, station.context.store.transaction() as tx:
             tx.ensure_tables(rows.contract())
@@ -217,7 +217,7 @@ def _connect(server: Server, name: str):  # type: ignore[no-untyped-def]  # the 
 def _binary(server: Server, ddl: str, stored: pa.Table, path: Path) -> Path:
     """The rows as a file in the server's own binary form, on the server's disk."""
     with (
-        _database(server) as name,
+        database(server) as name,
         closing(_connect(server, name)) as connection,
         closing(connection.cursor()) as cursor,
     ):
@@ -231,7 +231,7 @@ def _copy(server: Server, ddl: str, path: Path) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
         with (
-            _database(server) as name,
+            database(server) as name,
             closing(_connect(server, name)) as connection,
             closing(connection.cursor()) as cursor,
         ):
@@ -245,7 +245,7 @@ def _client(server: Server, ddl: str, stored: pa.Table) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
         with (
-            _database(server) as name,
+            database(server) as name,
             closing(_connect(server, name)) as connection,
             closing(connection.cursor()) as cursor,
         ):
@@ -259,7 +259,7 @@ def _upsert(server: Server, ddl: str, held: pa.Table, stored: pa.Table) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
         with (
-            _database(server) as name,
+            database(server) as name,
             closing(_connect(server, name)) as connection,
             closing(connection.cursor()) as cursor,
         ):

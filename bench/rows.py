@@ -111,10 +111,10 @@ def _fixed(text: npt.NDArray[np.uint8]) -> pa.Array:
     return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)))
 
 
-def sales(count: int, *, seed: int = 1) -> pa.Table:
+def sales(count: int, *, seed: int = 1, origin: str = ORIGIN) -> pa.Table:
     """`count` documents of `vendas`: all different in id and ticket number, alike in everything else every `PATTERN_SALES`."""
     vendas = vendas_contract()
-    documents: list[dict[str, Any]] = sales_of_day(ORIGIN, Role.CAIXA, DAY, seed=seed, count=PATTERN_SALES)
+    documents: list[dict[str, Any]] = sales_of_day(origin, Role.CAIXA, DAY, seed=seed, count=PATTERN_SALES)
     pattern, problems, _ = vendas.from_documents(documents)
     if problems:
         raise AssertionError(f"the demo's sales do not fit the contract: {problems[0]}")

@@ -27,14 +27,14 @@ DOCUMENTS_MAX = 100_000_000  # one batch, however large
 
 
 def make_pair(
-    root: Path, *, documents_max: int = DOCUMENTS_MAX, form: Format = Format.PARQUET
+    root: Path, *, documents_max: int = DOCUMENTS_MAX, form: Format = Format.PARQUET, name: str = TILL
 ) -> tuple[Path, Path]:
     """A till that pushes to a matriz: their roots."""
-    till, matriz = root / TILL, root / MATRIZ
-    Station.init(till, site=TILL, role=Role.CAIXA)
+    till, matriz = root / name, root / MATRIZ
+    Station.init(till, site=name, role=Role.CAIXA)
     Station.init(matriz, site=MATRIZ, role=Role.MATRIZ)
     _join(till, MATRIZ, Peer(role=Role.MATRIZ, link=str(matriz)), matriz)
-    _join(matriz, TILL, Peer(role=Role.CAIXA, may_send=frozenset({"cupons", "vendas"})), till)
+    join_matriz(matriz, till)
     sections = [
         f'\n[datasets.{dataset}]\nto = "{MATRIZ}"\nformat = "{form.value}"\ndocuments_max = {documents_max}\n'
         for dataset in ("cupons", "vendas")
@@ -53,7 +53,7 @@ def fresh_matriz(root: Path, till: Path) -> Path:
 
 def join_matriz(matriz: Path, till: Path) -> None:
     """Make the till known at a matriz that was made elsewhere."""
-    _join(matriz, TILL, Peer(role=Role.CAIXA, may_send=frozenset({"cupons", "vendas"})), till)
+    _join(matriz, till.name, Peer(role=Role.CAIXA, may_send=frozenset({"cupons", "vendas"})), till)
 
 
 def _join(site: Path, name: str, peer: Peer, other: Path) -> None:
@@ -88,14 +88,19 @@ def seal_batch(till: Path, rows: pa.Table | Iterator[pa.Table], *, dataset: str 
 
 
 def deliver(files: list[Path], matriz: Path) -> None:
-    """What a transport would do: the files, in order, into the matriz' inbox."""
-    inbox = matriz / "inbox" / TILL
+    """What a transport would do: the files, in order, into the matriz' inbox of the till that sealed them."""
+    inbox = matriz / "inbox" / _sealed_by(files)
     inbox.mkdir(parents=True, exist_ok=True)
     for file in files:
         try:
             os.link(file, inbox / file.name)
         except OSError:
             shutil.copy(file, inbox / file.name)
+
+
+def _sealed_by(files: list[Path]) -> str:
+    """…/caixa-01/outbox/matriz/FILE"""
+    return files[0].parents[2].name
 
 
 @contextmanager

@@ -38,6 +38,9 @@ FORMS: Final[tuple[str, ...]] = (
     mark("{peer} unreachable since {since}, {count} batches wait: {why}"),
     mark("{peer} unreachable since {since}: {why}"),
     mark(
+        "{peer} had another batch under the number of {name}: this database is older than what was sent (filesync restored)"
+    ),
+    mark(
         "no key is pinned for {peer}: anyone who can write into its folder can send in its name (filesync peer add {peer} --key FILE)"
     ),
     mark("{folder}/{peer}/ belongs to no configured peer and is not read"),

@@ -25,6 +25,9 @@ class Advice:
 _AGAIN = mark(
     "Nothing to do: the sender keeps its copy and sends it again at the next exchange. If it keeps happening, check the disk or the USB stick."
 )
+_FORK = mark(
+    "The sending site's database was put back from an old backup, or a copy of it runs. At the sending site: stop the copy, then `filesync restored`; its rows come again. At the receiving site nothing is to be done."
+)
 _SENDER = mark("Ask whoever runs the sending site; nothing of it was applied here.")
 _KEY = mark(
     "Compare the key with the sender's (`filesync key` there). If its key really is a new one: filesync peer add ID --key FILE --replace-key"
@@ -50,6 +53,9 @@ ADVICE: dict[str, Advice] = {
     "store-password-open": Advice(None, mark("Close it: chmod 600 FILE. Whoever had read it knows the password: if that is possible, give the account a new one.")),
     "store-password-missing": Advice(None, mark("Put the password, and nothing else, into that file: chmod 600 FILE. Or take store_password_file out of filesync.toml, and let libpq find it in ~/.pgpass.")),
     "migrate-running": Advice(None, mark("Stop it (filesync service status says how it is run), then: filesync migrate   After that start it again. Nothing was changed.")),
+    "restored-running": Advice(None, mark("Stop it (filesync service status says how it is run), then: filesync restored --reason …   After that start it again. Nothing was changed.")),
+    "restored-reason": Advice(None, mark('Say in a few words what happened: filesync restored --reason "disk failed, backup of Monday"')),
+    "restored-unneeded": Advice(None, mark("If filesync.db was put back from a backup all the same, say so: filesync restored --reason … --anyway")),
     "backup-unsaid": Advice(None, mark("Nothing was changed. Make a backup of that database (pg_dump), then: filesync migrate --yes")),
     "store-damaged": Advice(None, mark("Stop using this folder, copy it away, and restore filesync.db from the last backup.")),
     "busy": Advice(None, mark("Wait until it is done and try again.")),
@@ -201,14 +207,8 @@ ADVICE: dict[str, Advice] = {
     "foreign": Advice(mark("a batch of another site in this peer's folder"), _SENDER),
     "not-for-us": Advice(mark("a batch for another site"), _SENDER),
     "not-allowed": Advice(mark("this peer may not send these data"), mark("If it should: add the dataset to `may_send` of that peer in filesync.toml, then `filesync quarantine retry NAME`")),
-    "same-number-other-content": Advice(
-        mark("another batch with this number was applied before"),
-        mark("A site was probably restored from an old backup. Call whoever runs the sending site before doing anything else."),
-    ),
-    "broken-chain": Advice(
-        mark("it does not follow the batch before it"),
-        mark("A site was probably restored from an old backup. Call whoever runs the sending site before doing anything else."),
-    ),
+    "same-number-other-content": Advice(mark("another batch with this number was applied before"), _FORK),
+    "broken-chain": Advice(mark("it does not follow the batch before it"), _FORK),
     "before-opening": Advice(mark("it is older than the first batch this site received"), _SENDER),
     "hole": Advice(
         mark("an earlier batch has not arrived yet"),

@@ -31,6 +31,7 @@ from filesync.cli import (
     receiving,
     reconciling,
     reports,
+    restored,
     running,
     screen,
     serving,
@@ -136,6 +137,7 @@ app.add_typer(_quarantine, name="quarantine", rich_help_panel=TROUBLE)
 app.command("override", rich_help_panel=TROUBLE)(gates.override)
 app.command("resend", rich_help_panel=TROUBLE)(holes.resend)
 app.command("void", rich_help_panel=TROUBLE)(holes.void)
+app.command("restored", rich_help_panel=TROUBLE)(restored.restored)
 app.command("verify", rich_help_panel=TROUBLE)(verifying.verify)
 app.command("doctor", rich_help_panel=TROUBLE)(examining.doctor)
 

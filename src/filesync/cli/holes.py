@@ -59,7 +59,7 @@ def void(
     if not reason.strip():
         raise typer.BadParameter(_("say why, with --reason: it stays in the records of that day"))
     with at(root, quiet=as_json) as station:
-        made = station.void(feed, numbers, reason=reason, by=by or _user(), epoch=epoch)
+        made = station.void(feed, numbers, reason=reason, by=by or user(), epoch=epoch)
     if as_json:
         screen.say_json(made)
         return Ending.DONE
@@ -113,11 +113,11 @@ def resend(
     return Ending.DONE
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        raise typer.BadParameter(_("who gives it up? Say --by NAME")) from None
+        raise typer.BadParameter(_("by whom? Say --by NAME")) from None
 
 
 # ------------------------------------------------------------------------------------------------ in words

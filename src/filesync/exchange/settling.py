@@ -21,9 +21,10 @@ from filesync.exchange.heartbeats import hear
 from filesync.exchange.holes import ship_again
 from filesync.exchange.reports import Held, ImportReport
 from filesync.exchange.restoring import LOST, lying_in_outbox, lying_in_outboxes, restore_outboxes
-from filesync.protocol.identity import FileKind, FileName, parse_file_name
+from filesync.protocol.identity import BatchName, FileKind, FileName, parse_file_name
 from filesync.protocol.receipt import Problem, Receipt, UnknownFormatError, Verdict
 from filesync.protocol.signing import SignatureError
+from filesync.stores.renewing import FORKED
 from filesync.writers import durable
 
 if TYPE_CHECKING:
@@ -128,8 +129,16 @@ def _settle_voids(ctx: Context, answers: Sequence[tuple[Receipt, str]]) -> None:
     """
     about_void = [r for r, _ in answers if r.verdict is not Verdict.REJECTED or r.contract is None]
     ctx.store.holes.answered([(r.batch, r.recipient, ctx.now()) for r in about_void])
-    given_up = [(r, text) for r, text in answers if any(p.code == "voided" for p in r.problems)]
+    given_up = [(r, text) for r, text in answers if any(p.code in _again(ctx, r) for p in r.problems)]
     ctx.store.holes.refused_as_voided([(r.batch, r.recipient, text) for r, text in given_up])
+
+
+def _again(ctx: Context, receipt: Receipt) -> Collection[str]:
+    """The codes that say nothing about the rows: these come again as they are.
+
+    Of an epoch that ended here (renewing.py) that is also a number that had been used before.
+    """
+    return {"voided"} if BatchName.parse(receipt.batch).id.epoch == ctx.epoch else {"voided", *FORKED}
 
 
 def _ours(peer: str, name: FileName, receipt: Receipt, state: OutgoingState | None) -> None:

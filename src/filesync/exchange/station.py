@@ -28,6 +28,7 @@ from filesync.exchange.incoming import import_all
 from filesync.exchange.lock import LOCK_NAME, LOCK_PATIENCE_S, SiteLock
 from filesync.exchange.opening import create_store, open_store, site_contracts
 from filesync.exchange.parallel import import_wide
+from filesync.exchange.renewing import Renewed, renew
 from filesync.exchange.reports import (
     CarryReport,
     Crashed,
@@ -267,6 +268,11 @@ class Station:
             done = resend(self.context, _feed(feed), seqs, epoch)
             beat(self.context)
             return done
+
+    def renew(self, *, reason: str, by: str, anyway: bool = False) -> Renewed:
+        """Begin a new epoch, because the database was put back from a backup. Without a sign of that only where `anyway` insists."""
+        with self._working():
+            return renew(self.context, reason=reason, by=by, anyway=anyway)
 
     def status(self) -> Status:
         """What is where, and what waits for what. Reads only; needs no lock."""

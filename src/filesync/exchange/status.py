@@ -271,6 +271,11 @@ def _warnings(ctx: Context) -> list[str]:
         for peer in ctx.settings.peers
         if peer not in ctx.settings.pinned
     ]
+    if forked := ctx.store.forked():
+        name, peer = forked[-1]
+        found.append(
+            f"{peer} had another batch under the number of {name}: this database is older than what was sent (filesync restored)"
+        )
     for name in ("inbox", "outbox"):
         found += [
             f"{name}/{folder.name}/ belongs to no configured peer and is not read"

@@ -9,6 +9,33 @@ SELECT key, value FROM fs_meta;
 -- Said once, when the store is made.
 INSERT INTO fs_meta (key, value) VALUES (?1, ?2);
 
+-- name: set_epoch
+-- A new installation's numbers begin at 1.
+UPDATE fs_meta SET value = ?1 WHERE key = 'epoch';
+
+-- name: own_heads
+-- The last number of every own feed in an epoch.
+SELECT dataset, audience, seq FROM fs_feed WHERE origin = ?1 AND epoch = ?2;
+
+-- name: refused_of_epoch
+-- Own batches of an epoch that were refused, by whom, and what was said.
+SELECT o.name, d.recipient, d.receipt
+FROM fs_delivery d JOIN fs_outgoing o USING (batch_id) JOIN fs_feed f USING (feed_id)
+WHERE d.verdict = 'REJECTED' AND f.origin = ?1 AND f.epoch = ?2
+ORDER BY d.batch_id, d.recipient;
+
+-- name: memories
+-- For which datasets and audiences it is remembered what was sealed.
+SELECT dataset, audience FROM fs_memory ORDER BY memory_id;
+
+-- name: forget_captured
+-- Every file is looked at again.
+DELETE FROM fs_captured;
+
+-- name: owe_again
+-- There was nothing wrong with the rows of this batch: they come again as they are.
+INSERT INTO fs_given_up (batch_id) SELECT batch_id FROM fs_outgoing WHERE name = ?1 ON CONFLICT DO NOTHING;
+
 -- name: has_ledger
 -- Whether a file is a store at all, or one whose making was cut short.
 SELECT count(*) FROM sqlite_master WHERE name = 'fs_meta';

@@ -13,11 +13,12 @@ What is where: database.py (what a database must do), tables.py and merge.py (da
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Role
-from filesync.stores import memory, merge, peers, received, schema_version, sent, tables, tickets
+from filesync.stores import memory, merge, peers, received, renewing, schema_version, sent, tables, tickets
 from filesync.stores.cadastros import Cadastros
 from filesync.stores.database import QUERIES, schema_statements
 from filesync.stores.days import Days
@@ -177,6 +178,22 @@ class Store:
     def _commit(self) -> None:
         """The only COMMIT. At that instant the transaction is on the disk, whole."""
         self._db.commit()
+
+    # ------------------------------------------------------------------------------------------------ a new epoch
+
+    def own_heads(self) -> dict[tuple[str, str], int]:
+        """The last number of every own feed (dataset, audience) in this epoch."""
+        return renewing.heads(self._db, self.site)
+
+    def forked(self) -> list[tuple[str, str]]:
+        """Own batches of this epoch, and by whom they were refused, because their numbers had been used before."""
+        return renewing.forked(self._db, self.site)
+
+    def renew(self, epoch: str, note: str, snapshots: Collection[str]) -> None:
+        """Begin a new epoch, with `note` about the one that ends; `snapshots` are datasets that are sent whole. See renewing.py."""
+        with self._write():
+            renewing.begin(self._db, epoch, note, snapshots, self.forked(), self.site)
+        self.site = replace(self.site, epoch=epoch)
 
     # ------------------------------------------------------------------------------------------------ what arrives
 

@@ -19,7 +19,7 @@ from network import Network, sales, table
 
 from filesync import config
 from filesync.cli.examining import ending, next_step
-from filesync.doctor import agreement, clocks, holder, links, machine
+from filesync.doctor import agreement, clocks, holder, links, machine, sftp_links
 from filesync.doctor.deadline import bounded
 from filesync.doctor.disks import find_disk, free_space
 from filesync.doctor.examination import Report, examine
@@ -507,7 +507,7 @@ def test_a_server_without_openssh_s_abilities(pair: Network, quirky: Quirky) -> 
 def test_a_server_that_says_nothing_ends_the_check_in_time(
     quirky: Quirky, monkeypatch: pytest.MonkeyPatch, pair: Network
 ) -> None:
-    monkeypatch.setattr(links, "SERVER_S", 0.5)
+    monkeypatch.setattr(sftp_links, "SERVER_S", 0.5)
     quirky.quirks.silent_on = "stat"
     extra = f'identity = "{quirky.identity.as_posix()}"\nknown_hosts = "{quirky.known_hosts.as_posix()}"\n'
     findings = link_of(pair, f"sftp://caixa-01@127.0.0.1:{quirky.port}/", extra=extra)

@@ -37,6 +37,7 @@ from filesync.cli import (
     serving,
     setup,
     story,
+    trusting,
     verifying,
 )
 from filesync.cli.edge import Edge
@@ -145,7 +146,7 @@ app.command("init", rich_help_panel=SETTING_UP)(setup.init)
 app.command("migrate", rich_help_panel=SETTING_UP)(migrating.migrate)
 _peer = typer.Typer(no_args_is_help=True, help="The sites that this one exchanges files with.")
 _peer.command("add")(peers.peer_add)
-_peer.command("trust")(peers.peer_trust)
+_peer.command("trust")(trusting.peer_trust)
 _peer.command("list")(peers.peer_list)
 app.add_typer(_peer, name="peer", rich_help_panel=SETTING_UP)
 app.command("key", rich_help_panel=SETTING_UP)(setup.key)

@@ -17,7 +17,8 @@ from filesync.cli import screen, wording
 from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _
 from filesync.cli.looking import now
-from filesync.cli.moving import ending_of, failures, say_export, say_failed, say_how_they_leave
+from filesync.cli.moved import failures, say_export, say_failed, say_how_they_leave
+from filesync.cli.moving import ending_of
 from filesync.cli.options import HERE, Json, Root
 from filesync.cli.rows import STDOUT, reais, say_json_rows, write_csv
 from filesync.cli.sites import at

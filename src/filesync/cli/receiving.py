@@ -9,7 +9,7 @@ from filesync.cli import screen, wording
 from filesync.cli.day_page import say_marks, say_sites, say_tickets
 from filesync.cli.ending import Ending, worst
 from filesync.cli.language import _
-from filesync.cli.moving import say_exchange, say_import
+from filesync.cli.moved import say_exchange, say_import
 from filesync.cli.options import HERE, Day, Json, Root
 from filesync.cli.sites import at
 from filesync.day.values import StepOutcome

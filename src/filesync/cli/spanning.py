@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from filesync.cli import advice, screen, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
-from filesync.cli.moving import say_redone
+from filesync.cli.moved import say_redone
 from filesync.cli.options import days_of
 from filesync.cli.sites import at
 from filesync.phrases import said as rephrased

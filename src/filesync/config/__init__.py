@@ -1,15 +1,15 @@
-"""What people decide about a site, read from files and checked: `filesync.toml` and `keys/` (site.py), `sites.toml` (roster.py)."""
+"""What people decide about a site, read from files and checked: `filesync.toml` (site.py; its sections in modules of their own), `keys/` (keys.py), `sites.toml` (roster.py)."""
 
 from __future__ import annotations
 
 from filesync.config.importing import ExecutorChoice, ExecutorKind, Tls
+from filesync.config.keys import KEY_NAME, key_path, pinned_path, read_public_key, write_private
 from filesync.config.roster import FILE_NAME as ROSTER_NAME
 from filesync.config.roster import TEMPLATE as ROSTER_TEMPLATE
 from filesync.config.roster import Roster, SiteEntry, load_roster
 from filesync.config.site import (
     DATABASE_NAME,
     FILE_NAME,
-    KEY_NAME,
     RELAYS_BY_ROLE,
     SENDS_BY_ROLE,
     Dataset,
@@ -19,14 +19,7 @@ from filesync.config.site import (
     SiteId,
     Timetable,
     check_mailbox,
-    key_path,
     load,
-    pinned_path,
-    read_public_key,
-    render_new,
-    render_peer,
-    toml_text,
-    write_private,
 )
 from filesync.config.steps import (
     DayTime,
@@ -38,6 +31,7 @@ from filesync.config.steps import (
     parse_day_time,
 )
 from filesync.config.storing import Server, read_password, readable_by_others
+from filesync.config.template import render_new, render_peer, toml_text
 
 __all__ = [
     "DATABASE_NAME",

@@ -1,13 +1,11 @@
-"""`filesync.toml` and `keys/` as frozen settings.
+"""`filesync.toml` as frozen settings.
 
 What is read here is checked here: an unknown key, a wrong type or a bad id is a `ConfigError` that names the place in the file.
-A key file that exists but cannot be read stops the site: a pinned peer never silently becomes an unpinned one.
-This module reads and writes only the site's own configuration; it never touches batches.
+This module only reads. How the file is written: template.py; keys: keys.py.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,24 +15,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from filesync.config.applying import ApplySection, own_statements
 from filesync.config.importing import ExecutorChoice, ImportSection
+from filesync.config.keys import own_key, pinned_keys
 from filesync.config.retention import RetentionSection
 from filesync.config.steps import OverrideSection, Step, StepSection, day_steps
 from filesync.config.storing import Server
 from filesync.errors import ConfigError
 from filesync.protocol.identity import Format, Role, check_id
-from filesync.protocol.signing import PublicKey, SigningKey
 from filesync.sources.settings import SourceSettings
 from filesync.timetable import Window, parse_duration, parse_schedule, parse_window
 from filesync.transports.link import SftpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
+    from filesync.protocol.signing import PublicKey, SigningKey
     from filesync.stores.own_statements import OwnStatements
 
 FILE_NAME = "filesync.toml"
 DATABASE_NAME = "filesync.db"
-KEY_NAME = "site_ed25519"
 
 #: What a role may send, unless `may_send` of the peer says otherwise (design.md §7, invariant 11).
 SENDS_BY_ROLE: dict[Role, frozenset[str]] = {
@@ -300,7 +298,7 @@ def load(root: Path) -> Settings:
                 raise ConfigError(err.code, f"{path}: [datasets.{name}.source] {err.message}") from err
     return Settings(
         root, file.site, file.role, file.limits, file.groups, file.peers, file.datasets, sources,
-        _own_key(root), _pinned_keys(root, file.peers), file.schedule,
+        own_key(root), pinned_keys(root, file.peers), file.schedule,
         _steps(path, file.steps), file.overrides, file.reconciliation, file.importing.choice(root), _server(path, root, file),
         own_statements(root, file.apply), file.retention,
     )  # fmt: skip
@@ -325,167 +323,3 @@ def _steps(path: Path, sections: Mapping[str, StepSection]) -> dict[str, Step]:
         return day_steps(sections)
     except ConfigError as err:
         raise ConfigError(err.code, f"{path}: {err.message}") from err
-
-
-def key_path(root: Path) -> Path:
-    """The site's private key."""
-    return root / "keys" / KEY_NAME
-
-
-def pinned_path(root: Path, peer: str) -> Path:
-    """Where a peer's pinned public key lies."""
-    return root / "keys" / "peers" / f"{peer}.pub"
-
-
-def _own_key(root: Path) -> SigningKey:
-    path = key_path(root)
-    try:
-        return SigningKey.from_openssh(path.read_bytes())
-    except (OSError, ValueError) as err:
-        raise ConfigError("key-unreadable", f"this site's key {path} cannot be read: {err}") from err
-
-
-def _pinned_keys(root: Path, peers: Iterable[str]) -> dict[str, PublicKey]:
-    """The pinned keys of these peers. Listed first: of thousands of peers only those that have a file are opened."""
-    folder = pinned_path(root, "").parent
-    try:
-        with os.scandir(folder) as entries:
-            lying = {entry.name for entry in entries}
-    except FileNotFoundError:
-        return {}
-    except OSError as err:
-        raise ConfigError("key-unreadable", f"the pinned keys in {folder} cannot be read: {err}") from err
-    return {name: read_public_key(folder / f"{name}.pub") for name in peers if f"{name}.pub" in lying}
-
-
-def read_public_key(path: Path) -> PublicKey:
-    """Read an OpenSSH public key file (`ssh-ed25519 AAAA… comment`)."""
-    try:
-        return PublicKey.from_openssh(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise ConfigError("key-unreadable", f"{path} is not an OpenSSH Ed25519 public key: {err}") from err
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a secret that only the owner may read; never over an existing one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def render_new(site: str, role: Role, store: str | None = None, password_file: str | None = None) -> str:
-    """The commented `filesync.toml` of a new site; with `store` the address of the server that keeps its store."""
-    named = {"store": store, "store_password_file": password_file}
-    lines = [f"{name} = {toml_text(value)}\n" for name, value in named.items() if value is not None]
-    return _TEMPLATE.format(site=site, role=role.value, store="".join(lines))
-
-
-def render_peer(name: str, peer: Peer) -> str:
-    """The section that `filesync peer add` appends."""
-    lines = [f"\n[peers.{name}]", f'role = "{peer.role.value}"']
-    if peer.link is not None:
-        lines.append(f"link = {toml_text(peer.link)}")
-    if peer.identity is not None:
-        lines.append(f"identity = {toml_text(peer.identity)}")
-        lines.append(f"known_hosts = {toml_text(peer.known_hosts)}")
-    if peer.relay:
-        lines += ["relay = true", f"mailbox = {toml_text(peer.mailbox)}"]
-    return "\n".join(lines) + "\n"
-
-
-def toml_text(text: str) -> str:
-    """A TOML basic string (Windows paths carry backslashes)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-_TEMPLATE = """\
-# filesync: the settings of this site. Lines that start with # are explanations or defaults.
-# After a change: `filesync status` says whether the file is understood.
-
-site = "{site}"
-role = "{role}"                    # caixa | posto | matriz | portal
-{store}
-# [limits]
-# documents in memory at a time, the largest manifest and payload accepted from a peer, small batches per transaction:
-# chunk_documents = 65536
-# manifest_bytes_max = 1048576
-# payload_bytes_max = 4294967296
-# group_batches_max = 2000
-# disk_free_min_mib = 256          # with less free space nothing is fetched; it goes on by itself when there is more
-# patience = "10 min"              # a batch that is missing for so long is asked for again, by itself
-
-# When `filesync run` works, besides at once whenever something arrives or is dropped:
-# [schedule]
-# exchange = "every 5 min"         # with every peer, and every source; also "daily 12:00, 22:30", "30 22 * * mon-sat", "off"
-# close = "daily 22:30"            # a whole turn at the end of the day
-# rescan = "5 min"                 # look at everything afresh at least so often
-
-# Whom a batch may be for, besides single peers. `caixas` and `postos` exist by themselves (all peers of that role).
-# [groups]
-# loja-centro = ["caixa-01", "caixa-02"]
-
-# How this site sends a dataset, and where its rows come from (docs/sources.md has every form).
-# [datasets.vendas]
-# to = "matriz"
-# format = "parquet"               # parquet | jsonl | jsonl.age (encrypted)
-# documents_max = 100000           # larger captures are split
-#
-# [datasets.vendas.source]
-# kind = "csv"                     # csv | jsonl | parquet | sql | store
-# path = "drop/vendas/*.csv"
-# encoding = "latin-1"
-# delimiter = ";"
-# decimal = ","
-# date = "dd/mm/aaaa"
-# group_by = ["cupom"]             # one line per item: lines become documents by these columns
-#
-# [datasets.vendas.source.columns]
-# venda_id = {{ uuid_of = ["cupom"] }}
-# numero = "cupom"
-
-# The day at the matriz (docs/day.md): a step changed, or one of your own. Which sites are due is in sites.toml.
-# [steps.conciliar]
-# at = "D+1 06:00"                 # by itself not before; no clock ever closes a gate
-# automatic = true
-# [overrides]
-# two_persons = true               # whoever opens a gate against the evidence is confirmed by somebody else
-# hours = 24                       # so long it holds
-# [reconciliation]
-# unbilled = ["10065"]             # services that are posted and never billed: they are not missed in BDF or C.A.
-
-# How long files of days that are long over are kept (`filesync purge`; `filesync run` does it once a day). The ledger keeps everything:
-# [retention]
-# archive = "never"                # "400 days", "18 months", "5 years": payloads, manifests and receipts of days that are settled and done
-# quarantine_resolved = "never"    # what was discarded from quarantine
-# evidence = "never"               # signed openings of gates
-
-# With very many peers: who imports feeds of different sites side by side (docs/scale.md says when that pays).
-# [import]
-# executor = "processes:4"         # none | threads:4 | processes:4 | dask://scheduler:8786 | tls://scheduler:8786
-# [import.tls]                     # for tls:// alone
-# ca = "keys/cluster-ca.pem"
-# cert = "keys/cluster.pem"
-# key = "keys/cluster.key"
-
-# A dataset may be applied into tables of your own program as well, where they are in this site's database (docs/tutorial-own-tables.md).
-# [apply.vendas]
-# sql = "apply_vendas.sql"         # in this folder: run with every batch, inside its transaction; `filesync apply check` tries it
-
-# Peers: `filesync peer add ID --role ROLE --link PATH` writes these sections.
-# [peers.matriz]
-# role = "matriz"
-# link = "../matriz"               # the peer's folder, seen from here; leave it out where the peer comes to us
-# relay = false                    # true: the link is a place with mailboxes between the two
-#
-# [peers.portal]
-# role = "portal"
-# link = "sftp://loja12@sftp.example.com:22/"
-# identity = "keys/sftp_ed25519"   # the private key that logs in there
-# known_hosts = "keys/known_hosts" # written by `filesync peer trust portal`
-# limit_kib_s = 256                # leave room on the line for the tills
-# windows = ["22:00-06:00"]        # use the link only then
-"""

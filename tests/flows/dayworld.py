@@ -479,6 +479,8 @@ class World:
                 return self.receive(day)
             case "void":
                 return self.override_void(named[0], [int(n) for n in named[1:]], options.get("--epoch"))
+            case "quarantine":  # what was set aside is asked for again by itself
+                return self[at].status()
             case _:
                 raise AssertionError(f"nobody can do this: {command}")
 

@@ -117,7 +117,7 @@ def test_the_page_of_a_day(shop: Shop) -> None:
     assert run.out.splitlines()[0] == "Movement day 02/03/2026 at matriz: complete"
     assert "1 of 1 sites complete" in run.out
     assert re.search(r"caixa-01 +complete +\d\d/\d\d/\d{4} \d\d:\d\d +9 +R\$ [\d.,]+ +R\$ [\d.,]+", run.out)
-    assert "  receber_vendas_remotas: open\n" in run.out
+    assert "  receber_vendas_remotas: may run\n" in run.out
     assert "  conciliar: closed; waits for importar_bdf, importar_ca" in run.out
     assert f"filesync done exportar_sara --date {ISO} --by NAME" in run.out
     assert re.search(r"  01 dinheiro: -?R\$ [\d.,]+", run.out)

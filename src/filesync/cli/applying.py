@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _Dataset = Annotated[
     str | None,
-    typer.Argument(metavar="[DATASET]", help="One of the sections [apply.DATASET]; without it all.", show_default=False),
+    typer.Argument(metavar="DATASET", help="One of the sections [apply.DATASET]; without it all.", show_default=False),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filesync.cli import screen, wording
 from filesync.cli.language import _, mark, ngettext
+from filesync.day.page import StepState
 from filesync.day.values import Override, ReasonCode
 from filesync.phrases import said
 
@@ -158,7 +159,7 @@ def _step_text(line: StepLine, page: DayPage) -> str:
     iso = page.day.isoformat()
     needs = dict.fromkeys(str(r.detail["step"]) for r in line.reasons if r.code is ReasonCode.STEP_NOT_DONE)
     owing = dict.fromkeys(reason.site for reason in line.reasons if reason.site is not None)
-    text = state_word(line.state.value)
+    text = _("may run") if line.state is StepState.OPEN else state_word(line.state.value)
     if line.done is not None:
         text = _("done by {by}, {at}").format(by=line.done.by, at=wording.moment(line.done.at))
         if line.reasons:
@@ -170,7 +171,7 @@ def _step_text(line: StepLine, page: DayPage) -> str:
     elif needs:
         text = _("closed; waits for {steps}").format(steps=", ".join(needs))
     elif line.by_hand:
-        text = _("open; say when it is done: filesync done {step} --date {day} --by NAME").format(step=line.step, day=iso)  # fmt: skip
+        text = _("may run; say when it is done: filesync done {step} --date {day} --by NAME").format(step=line.step, day=iso)  # fmt: skip
     if line.overrides:
         numbers = ", ".join(str(override.id) for override in line.overrides)
         text += _("  *** OVERRIDE no. {numbers} ***").format(numbers=numbers)

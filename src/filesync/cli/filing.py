@@ -29,7 +29,7 @@ LINES_MAX = 12
 _RECORDS = (mark("header"), mark("trailer"))
 _COMMANDS = {"bdf": "import-bdf", "ca": "import-ca"}
 
-File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The billing file. Without one: what waits in the folder drop/.", exists=True, dir_okay=False, show_default=False)]  # fmt: skip
+File = Annotated[Path | None, typer.Argument(metavar="FILE", help="The billing file. Without one: what waits in the folder drop/.", exists=True, dir_okay=False, show_default=False)]  # fmt: skip
 OfDay = Annotated[datetime | None, typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day of the file.", show_default="what the file says")]  # fmt: skip
 Layout = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="How the file is written: filesync layout list", show_default="the one that fits")]  # fmt: skip
 Check = Annotated[bool, typer.Option("--check", help="Say everything about the file, and import nothing.")]

@@ -87,7 +87,7 @@ def done(
 
 
 def override(
-    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="The step that shall run although something is missing.")] = None,
+    step: Annotated[str | None, typer.Argument(metavar="STEP", help="The step that shall run although something is missing.")] = None,
     when: Annotated[datetime | None, typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day.", show_default="with --list: every day")] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It stands on every report of the day.")] = "",
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who takes the responsibility.")] = "",

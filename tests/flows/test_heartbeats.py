@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from network import FakeClock, Network, cargo_in, rows, sales, table
 
-from filesync.exchange.heartbeats import EVERY_S, NotArrived
+from filesync.exchange.heartbeats import EVERY_S, LEFT_S, NotArrived
 from filesync.exchange.station import Station
 from filesync.protocol.envelope import decode, encode
 from filesync.protocol.heartbeat import HEARTBEAT_BYTES_MAX, FeedMark, Heartbeat
@@ -92,6 +92,45 @@ def test_without_news_one_is_told_now_and_then_and_that_is_quiet_too(pair: Netwo
     assert pair["caixa-01"].context.store.told()["matriz"].counter == before + 2, (
         "a clock that was put back is no reason to be silent"
     )
+
+
+def test_what_left_and_was_not_answered_is_told_once(pair: Network) -> None:
+    """A batch that is lost on its way was sent: its recipient need not take it for one that never left."""
+    pair.until_quiet("caixa-01", "matriz")
+    till = pair["caixa-01"]
+
+    def told() -> int:
+        return till.context.store.told()["matriz"].counter
+
+    till.seal("vendas", table(sales()))
+    till.turn()
+    for path in pair.inbox("matriz", "caixa-01"):
+        path.unlink()  # lost
+    pair.turn("matriz")
+    assert [mark.shipped for mark in state(pair, "matriz", "caixa-01").feeds] == [0], (
+        "it left after its heartbeat"
+    )
+    before = told()
+    pair.clock.advance(seconds=LEFT_S - 1)
+    till.turn(skip_links={"matriz"})  # the line is dead from now on
+    assert told() == before, "not at once: a receipt may come"
+    pair.clock.advance(seconds=1)
+    for _ in range(4):
+        till.turn(skip_links={"matriz"})
+        pair.clock.advance(seconds=LEFT_S)
+    assert told() == before + 1, "once"
+    till.exchange("matriz")
+    for path in pair.inbox("matriz", "caixa-01"):
+        path.unlink()  # lost again, but for the heartbeat
+    pair.turn("matriz")
+    assert [mark.shipped for mark in state(pair, "matriz", "caixa-01").feeds] == [1]
+    pair.until_quiet("caixa-01", "matriz")
+    assert len(rows(pair["matriz"])) == len(sales())
+    quiet = told()
+    for _ in range(4):
+        pair.clock.advance(seconds=LEFT_S)
+        assert pair["caixa-01"].turn().quiet
+    assert told() == quiet
 
 
 def test_two_stations_that_wake_each_other_come_to_rest(pair: Network) -> None:

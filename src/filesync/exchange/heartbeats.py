@@ -4,6 +4,8 @@ They ask for what is missing here, and are asked for what is missing there (hole
 
 - `beat` writes `outbox/<peer>/heartbeat.<me>.json` when there is news, or when the last one is older than `EVERY_S`: so a turn without
   work stays quiet, and two daemons that wake each other come to rest.
+- A batch leaves after the heartbeat that announced it. Where no receipt came within `LEFT_S`, one more heartbeat says that it had left: what is
+  lost on the way is not taken for never sent.
 - It leaves before everything else, by whatever way is next, and leaves the outbox then: it is not answered and not kept.
 - `hear` believes one as it believes a receipt: name, size, form, the signature by the pinned key. Then the ledger remembers the newest of each
   peer, and the file goes.
@@ -45,6 +47,8 @@ _News = tuple[tuple[SealedMark, ...], tuple[Wanted, ...]]
 
 #: A peer that hears nothing for longer may ask itself why. Freshness only.
 EVERY_S = 900
+#: What left, and was not answered, is told once, but not sooner: a receipt is news by itself, and mostly comes first.
+LEFT_S = 60
 #: Heartbeats that are written, or heard, together: they share a transaction, and the disk's attention.
 WAVE = 1_000
 
@@ -111,6 +115,7 @@ def beat(ctx: Context, only: str | None = None, *, untaken: bool = False) -> Non
         if (
             last is not None
             and last.news_sha256 == digests[news]
+            and not _left_since(now, last, news[0])
             and (_fresh(now, peer, last) or not (untaken or _taken(ctx, peer)))
         ):
             continue
@@ -150,6 +155,14 @@ def _fresh(now: datetime, peer: str, last: Told) -> bool:
     part = crc32(f"{peer} {last.counter}".encode()) / (5 << 32)
     age_s = (now - datetime.fromisoformat(last.written_at)).total_seconds()
     return 0 <= age_s < EVERY_S * (1 - part)
+
+
+def _left_since(now: datetime, last: Told, marks: Iterable[SealedMark]) -> bool:
+    """Whether something left after the last heartbeat was written, and is not answered after a while."""
+    written_at = datetime.fromisoformat(last.written_at)
+    if 0 <= (now - written_at).total_seconds() < LEFT_S:
+        return False
+    return any(mark.left_at and datetime.fromisoformat(mark.left_at) >= written_at for mark in marks)
 
 
 def _taken(ctx: Context, peer: str) -> bool:

@@ -58,15 +58,19 @@ def feed_marks(db: Database, site: Site) -> dict[str, list[SealedMark]]:
     A feed whose newest batch is for others is named only while something of it waits for the recipient.
     """
     waits = {
-        (recipient, dataset, audience): (first, last, unsent)
-        for recipient, dataset, audience, first, last, unsent in db.select(QUERIES["open_for"], (site.epoch,))
+        (recipient, dataset, audience): (first, last, unsent, left_at)
+        for recipient, dataset, audience, first, last, unsent, left_at in db.select(
+            QUERIES["open_for"], (site.epoch,)
+        )
     }
-    sealed = {key: last for key, (_, last, _) in waits.items()}
+    sealed = {key: last for key, (_, last, _, _) in waits.items()}
     for recipient, dataset, audience, seq in db.select(QUERIES["heads_for"], (site.id, site.epoch)):
         sealed[recipient, dataset, audience] = seq
     marks: dict[str, list[SealedMark]] = defaultdict(list)
     for key, seq in sorted(sealed.items()):
         recipient, dataset, audience = key
-        first, _, unsent = waits.get(key, (None, seq, 0))
-        marks[recipient].append(SealedMark(dataset, audience, seq, first, unsent - 1 if unsent else seq))
+        first, _, unsent, left_at = waits.get(key, (None, seq, 0, None))
+        marks[recipient].append(
+            SealedMark(dataset, audience, seq, first, unsent - 1 if unsent else seq, left_at)
+        )
     return dict(marks)

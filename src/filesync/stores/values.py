@@ -227,6 +227,7 @@ class SealedMark:
     sealed: int
     oldest_open: int | None
     shipped: int  # everything up to it has left for the recipient
+    left_at: str | None = field(default=None, compare=False)  # when the last did that waits for an answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -9,8 +10,8 @@ import pytest
 from store_samples import DAY, EPOCH, FEED, OTHER_EPOCH, contract, document, flat, held, incoming, name
 
 from filesync.contracts import Registry
-from filesync.errors import TransportError
-from filesync.stores.own_statements import OwnStatements, StatementFailedError, parse
+from filesync.errors import ConfigError, TransportError
+from filesync.stores.own_statements import OwnStatement, OwnStatements, StatementFailedError, parse
 from filesync.stores.values import RowOrder
 
 if TYPE_CHECKING:
@@ -345,3 +346,57 @@ def test_without_statements_nothing_is_staged(store: Store) -> None:
 
     with pytest.raises(RuntimeError), store.transaction() as tx:
         run(tx)
+
+
+HOSTILE = {
+    "a trigger that decides a number": (
+        "CREATE TRIGGER t AFTER INSERT ON doc BEGIN UPDATE fs_feed SET seq = 99; END",
+        "INSERT INTO doc (id) SELECT id FROM batch_sales", "fs_feed",
+    ),
+    "a trigger that another trigger fires": (
+        ("CREATE TRIGGER t AFTER INSERT ON doc BEGIN INSERT INTO item (id) VALUES (new.id); END;"
+        "CREATE TRIGGER u AFTER INSERT ON item BEGIN DELETE FROM fs_incoming; END"),
+        "INSERT INTO doc (id) SELECT id FROM batch_sales", "fs_incoming",
+    ),
+    "a trigger that sells": (
+        "CREATE TRIGGER t BEFORE DELETE ON doc BEGIN UPDATE sales SET valor_centavos = 0; END",
+        "DELETE FROM doc", "sales",
+    ),
+    "a view that can be written through": (
+        "CREATE VIEW v AS SELECT * FROM doc; CREATE TRIGGER t INSTEAD OF INSERT ON v BEGIN DELETE FROM sales_itens; END",
+        "INSERT INTO v (id) SELECT id FROM batch_sales", "sales_itens",
+    ),
+    "a deletion that goes on": (
+        "CREATE TABLE head (id text PRIMARY KEY); CREATE TABLE fs_line (id text REFERENCES head (id) ON DELETE CASCADE)",
+        "DELETE FROM head", "fs_line",
+    ),
+    "all rows at once": ("CREATE TABLE fs_mine (id text)", "REPLACE INTO fs_mine VALUES ('x')", "fs_mine"),
+    "everything at once": ("SELECT 1", "DELETE FROM sales", "sales"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_a_statement_would_write_of_ours_is_found_before_it_runs(sqlite_home: Home, case: str) -> None:
+    made, sql, table = HOSTILE[case]
+    with sqlite_home.create() as store:
+        tell(store, TABLES)
+        with store.transaction() as tx:
+            tx.ensure_tables(CONTRACT)
+        for statement in re.split(r";\s*(?=CREATE)", made):
+            store._db.run_given(statement)
+        # Made here, past the words that may stand in a file: parse() refuses fs_ in it before anybody asks the database.
+        statements = OwnStatements("own.sql", (OwnStatement(sql, frozenset()),))
+        with pytest.raises(ConfigError, match=rf"own\.sql, statement 1: .* got {table}, which") as refused:
+            store.own_tables.check(CONTRACT, statements, {"sales", "sales_itens"})
+        assert refused.value.code == "apply-refused"
+
+
+def test_what_a_statement_reads_of_ours_is_its_own_matter(sqlite_home: Home) -> None:
+    with sqlite_home.create() as store:
+        tell(store, TABLES)
+        store._db.run_given(
+            "CREATE TRIGGER t AFTER INSERT ON doc BEGIN INSERT INTO gone (id) SELECT name FROM fs_incoming; END"
+        )
+        statements = own(COPY + "; UPDATE doc SET nota = 'x' WHERE id IN (SELECT id FROM sales)")
+        store.own_tables.check(CONTRACT, statements, {"sales", "sales_itens"})
+        assert store._db.writes("INSERT INTO doc (id) SELECT name FROM fs_incoming") == {"doc", "gone"}

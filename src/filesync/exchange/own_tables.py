@@ -21,6 +21,7 @@ from filesync.errors import ConfigError, RejectedError, TransportError
 from filesync.exchange.reports import Held
 from filesync.protocol.receipt import Problem
 from filesync.stores.own_statements import StatementFailedError
+from filesync.stores.own_tables import refuse_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,13 +87,9 @@ def check(ctx: Context, dataset: str) -> None:
         )
     ours = _tables(ctx)
     for number, statement in enumerate(statements.each, 1):
-        if wrong := sorted(statement.writes & ours):
-            raise ConfigError(
-                "apply-refused",
-                f"{statements.source}, statement {number}: expected tables of your own to be written, got {', '.join(wrong)}, which filesync keeps",
-            )
+        refuse_ours(statements, number, statement.writes & ours)
     try:
-        ctx.store.own_tables.check(form, statements)
+        ctx.store.own_tables.check(form, statements, ours)
     except StatementFailedError as err:
         raise ConfigError(BROKEN, err.message) from err
 

@@ -103,6 +103,12 @@ class Database(Protocol):
     def run_given(self, statement: str) -> None:
         """Run one statement of a user's, as it is written. Raises `StatementFailedError` with the database's words where the road is not to blame."""
 
+    def writes(self, statement: str) -> frozenset[str]:
+        """The tables, in small letters, that a user's statement would write, as far as this database can tell without running it.
+
+        Raises `StatementFailedError` where it does not understand the statement.
+        """
+
     def check_constraints(self) -> None:
         """Check now what the open transaction would check at its end. What cannot be asked before, `commit` answers in the same way."""
 

@@ -6,7 +6,7 @@
 - What the two databases would cut apart differently (nested comments, backslashes, dollar quotes) is refused instead of guessed.
 
 This guards against mistakes, not against whoever writes the file: what a trigger, a function or a procedure does, no reading of the statement
-can tell. What is not here: whether the database understands a statement (own_tables.py).
+can tell; what the database can, it is asked (own_tables.py). What is not here: whether it understands a statement (own_tables.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ KINDS: Final = frozenset(
 )
 #: Names of ours that every staged table has as columns.
 FREE: Final = frozenset({"fs_batch", "fs_batch_name"})
-_OURS: Final = "fs_"
+#: How names of the ledger begin.
+OURS: Final = "fs_"
 
 
 class StatementFailedError(FilesyncError):
@@ -151,11 +152,11 @@ def _statement(source: str, number: int, text: str, tokens: list[_Token]) -> Own
                 "apply-refused",
                 f"{source}, statement {number}: expected the transaction to go on, got OR ROLLBACK, which ends it",
             )
-        named = token.kind in (_Kind.WORD, _Kind.NAME, _Kind.TEXT) and token.name.startswith(_OURS)
+        named = token.kind in (_Kind.WORD, _Kind.NAME, _Kind.TEXT) and token.name.startswith(OURS)
         if named and token.name not in FREE:
             raise ConfigError(
                 "apply-refused",
-                f"{source}, statement {number}: expected no name of filesync's ledger ({_OURS}…), got {token.text[:60]}",
+                f"{source}, statement {number}: expected no name of filesync's ledger ({OURS}…), got {token.text[:60]}",
             )
     return OwnStatement(text[first.start : tokens[-1].end], frozenset(_writes(tokens)))
 

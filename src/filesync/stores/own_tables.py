@@ -6,26 +6,28 @@
 - Statements run as they are written, in their order, once for all batches of the transaction; what is checked only at its end is checked
   right after them. Whatever fails is a `StatementFailedError`: leave the transaction, for nothing of it may stay. (The user's own table may
   have rolled it back already: `ON CONFLICT ROLLBACK`.)
-- `OwnTables.check` does all of this with no rows, and undoes it.
+- `OwnTables.check` does all of this with no rows, and undoes it. Before that the database is asked what each statement would write: what the
+  reading of its words cannot tell (own_statements.py), a trigger on a table of the user's that writes one of ours, SQLite can.
 
 What is not here: which statements may be run (own_statements.py), what a failure means for a batch (exchange/own_tables.py).
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filesync.errors import ConfigError
 from filesync.stores.database import QUERIES
 from filesync.stores.merge import KEPT
-from filesync.stores.own_statements import StatementFailedError
+from filesync.stores.own_statements import OURS, StatementFailedError
 from filesync.stores.tables import BATCH, ensure_tables, listed, quoted, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from filesync.contracts import Column, Contract, Relation
@@ -61,11 +63,20 @@ class OwnTables:
         self._db = db
         self._write = write
 
-    def check(self, contract: Contract, statements: OwnStatements) -> None:
-        """Run the statements over no rows, and undo everything. Raises `StatementFailedError`."""
+    def check(self, contract: Contract, statements: OwnStatements, ours: Collection[str] = ()) -> None:
+        """Run the statements over no rows, and undo everything. Raises `StatementFailedError`.
+
+        Raises `ConfigError` `apply-refused` where one would write a table of the ledger, or of `ours`, by whatever trigger.
+        """
         with suppress(_UndoneError), self._write():
             ensure_tables(self._db, contract)
             staging = Staging(self._db, contract, {})
+            for number, statement in enumerate(statements.each, 1):
+                with _naming(statements, number):
+                    written = self._db.writes(statement.text)
+                refuse_ours(
+                    statements, number, {name for name in written if name.startswith(OURS) or name in ours}
+                )
             staging.run(statements)
             raise _UndoneError
 
@@ -150,10 +161,8 @@ class Staging:
             for table in staged:
                 self._db.measure(table, self._contract.key)  # it is the keys by which rows are found
         for number, statement in enumerate(statements.each, 1):
-            try:
+            with _naming(statements, number):
                 self._db.run_given(statement.text)
-            except StatementFailedError as err:
-                raise StatementFailedError(f"{statements.source}, statement {number}: {err.message}") from err
         try:
             self._db.check_constraints()
         except StatementFailedError as err:
@@ -181,6 +190,23 @@ class Staging:
 
     def _some_kept(self) -> bool:
         return bool(self._db.select(QUERIES["has_temporary"], (KEPT.removeprefix("temp."),))[0][0])
+
+
+def refuse_ours(statements: OwnStatements, number: int, tables: Collection[str]) -> None:
+    """Raises `ConfigError` where a statement would write tables that only batches change."""
+    if tables:
+        raise ConfigError(
+            "apply-refused",
+            f"{statements.source}, statement {number}: expected tables of your own to be written, got {', '.join(sorted(tables))}, which filesync keeps",
+        )
+
+
+@contextmanager
+def _naming(statements: OwnStatements, number: int) -> Iterator[None]:
+    try:
+        yield
+    except StatementFailedError as err:
+        raise StatementFailedError(f"{statements.source}, statement {number}: {err.message}") from err
 
 
 class _UndoneError(Exception):

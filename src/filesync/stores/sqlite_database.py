@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 #: How long a writer waits for another process's transaction. Paired with TransportError "store-busy": the next turn tries again.
 BUSY_TIMEOUT_MS: Final = 10_000
 _STATEMENTS_MAX: Final = 64
+#: The number of the file itself among the databases of a connection; temporary tables are another one.
+_MAIN: Final = 0
 
 _PRAGMAS: Final = (
     f"busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -161,6 +163,19 @@ class SqliteDatabase:
             self._run(statement, None)
         except adbc_driver_manager.Error as err:
             raise StatementFailedError(_words(err)) from err
+
+    def writes(self, statement: str) -> frozenset[str]:
+        """The tables that a user's statement would write, triggers and cascades included: SQLite's own program for it names their pages."""
+        asked = f"EXPLAIN {statement}"
+        try:
+            steps = self.select(asked)
+            self._cursors.pop(asked).close()  # kept, it would keep its tables from being dropped
+        except adbc_driver_manager.Error as err:
+            raise StatementFailedError(_words(err)) from err
+        pages = {(p2, p3) for _, opcode, _, p2, p3, *_ in steps if opcode == "OpenWrite"}
+        pages |= {(p1, p2) for _, opcode, p1, p2, *_ in steps if opcode == "Clear"}
+        tables = self.select("SELECT rootpage, lower(tbl_name) FROM main.sqlite_schema WHERE rootpage > 0")
+        return frozenset(table for page, table in tables if (page, _MAIN) in pages)
 
     def check_constraints(self) -> None:
         """Nothing to do: SQLite tells only at the commit."""

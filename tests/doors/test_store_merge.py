@@ -86,6 +86,22 @@ def test_later_content_of_the_same_feed_replaces_the_document_with_all_its_lines
     assert held(store, CONTRACT) == [changed, document(2), document(3)]
 
 
+def test_documents_that_leave_a_day_are_told_by_day_and_remembered(store: Store) -> None:
+    """Also those that would have left if they were later: who counts the day finds out."""
+    moved = "2026-03-03"
+    assert apply(store, [document(n) for n in range(5)]).left == ()
+    held_day = date.fromisoformat(document(0)["dia"])
+    report = apply(
+        store, [document(1, dia=moved), document(2, dia=moved), document(3, valor_centavos=9), document(9)]
+    )
+    assert report.left == ((document(0)["origem"], held_day, 2),)
+    assert apply(store, [document(1, dia=moved)]).left == ()
+    site, day, count = report.left[0]
+    store.days.record_left(day, "2026-03-03T08:00:00-03:00", site, "sales", "a-batch", 7, count)
+    assert store.days.left(held_day, "sales") == {site: 7}
+    assert store.days.left(held_day, "bdf") == {}
+
+
 @pytest.mark.parametrize("epoch", [EPOCH, OTHER_EPOCH])
 def test_the_greater_version_wins_whenever_it_comes_and_a_missing_one_is_0(store: Store, epoch: str) -> None:
     apply(store, [document(1, versao=2), document(2), document(3, versao=1)])

@@ -21,7 +21,7 @@ from filesync.readers import jsonlines as jsonlines_reader
 from filesync.readers.payload import Chunk, read_many, read_payload
 from filesync.writers import jsonlines as jsonlines_writer
 from filesync.writers import parquet as parquet_writer
-from filesync.writers.payload import Written, digest_file, payload_bytes, write_payload
+from filesync.writers.payload import Written, digest_file, payload_bytes, small_payloads, write_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,6 +159,19 @@ def test_payload_bytes_are_those_of_the_file(tmp_path: Path, kind: Format) -> No
     data, written = payload_bytes(kind, CONTRACT, rows)
     assert write_payload(tmp_path / "x", kind, CONTRACT, [rows]) == written
     assert (tmp_path / "x").read_bytes() == data
+
+
+def test_small_payloads_made_together_are_those_made_alone(
+    kind: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, counts = numbered(300), [20, 1, 129, 100, 50]
+    alone: list[tuple[bytes, Written]] = []
+    for count in counts:
+        alone.append(payload_bytes(kind, CONTRACT, rows.slice(sum(counts[: len(alone)]), count)))
+    assert list(small_payloads(kind, CONTRACT, rows, counts)) == alone
+    monkeypatch.setattr(jsonlines_writer, "BLOCK_ROWS", 64)  # text may be made in several pieces
+    assert list(small_payloads(kind, CONTRACT, rows, counts)) == alone
+    assert list(small_payloads(kind, CONTRACT, rows.slice(20), counts[1:])) == alone[1:]
 
 
 def test_chunks_are_bounded(tmp_path: Path, kind: Format, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from network import ENGINES, Network, rows, sales, table
 
 from filesync.errors import ConfigError
+from filesync.exchange import outgoing
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.stores.store import Store
@@ -129,8 +130,10 @@ everywhere = pytest.mark.parametrize(
 
 @everywhere
 def test_cut_anywhere_the_next_turns_finish_the_job(
-    network: Network, power: Power, tmp_path: Path, every: int
+    network: Network, power: Power, tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The first batch, of three sales, is then made alone in a file, and the second, of two, in memory as one of many.
+    monkeypatch.setattr(outgoing, "SMALL_DOCUMENTS", 2)
     _template(network)
     whole = network.copy_of(tmp_path / "whole")
     power.begin()

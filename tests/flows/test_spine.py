@@ -10,6 +10,7 @@ import pytest
 from network import DAY, ENGINES, Network, cargo_in, rows, sales, table
 
 from filesync.errors import ConfigError, RejectedError
+from filesync.exchange import outgoing
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Format, Role
 from filesync.protocol.receipt import Verdict
@@ -111,6 +112,36 @@ def test_a_changed_and_a_late_sale_are_found_and_the_newer_version_wins(pair: Ne
     held = {row["venda_id"]: row for row in rows(pair["matriz"])}
     assert held[changed["venda_id"]]["operador"] == "M999"
     assert len(held) == 6
+
+
+@pytest.mark.parametrize("form", [Format.PARQUET, Format.JSONL])
+def test_batches_made_together_are_those_made_alone(
+    pair: Network, form: Format, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Days of 2, 9, 1, 0, 4 and 3 sales: the second is too large to be made with its neighbours."""
+    days = [sales(day=DAY + timedelta(days=n), seed=n, count=9) for n in range(6)]
+    for n, day in enumerate(days):  # one ticket number after the other, or they would be the same documents
+        for sale in day:
+            sale["numero"] += 9 * n
+    sold = [sale for day, count in zip(days, (2, 9, 1, 0, 4, 3), strict=True) for sale in day[:count]]
+    made = []
+    for small in (0, 4):
+        monkeypatch.setattr(outgoing, "SMALL_DOCUMENTS", small)
+        net = pair.copy_of(tmp_path / str(small))
+        report = net["caixa-01"].seal("vendas", table(sold), format=form)
+        assert [batch.documents for batch in report.sealed] == [2, 9, 1, 4, 3]
+        manifests = [
+            json.loads(path.read_bytes())["signed"]
+            for path in net.outbox("caixa-01", "matriz")
+            if path.name.endswith(".manifest.json")
+        ]
+        manifests.sort(key=lambda manifest: int(manifest["batch"]["seq"]))
+        made.append([[each["batch"], each["payload"], each["rows"], each["totals"]] for each in manifests])
+        assert not net["caixa-01"].seal("vendas", table(sold)).sealed
+        net.until_quiet("caixa-01", "matriz")
+        assert rows(net["matriz"]) == sorted(sold, key=lambda sale: str(sale["venda_id"]))
+        net.leave()
+    assert made[0] == made[1]
 
 
 def test_a_capture_is_cut_by_movement_day_and_by_size(pair: Network) -> None:

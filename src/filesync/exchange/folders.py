@@ -42,7 +42,7 @@ class Folders:
 
     def archive(self, day: date) -> Path:
         """Settled batches of a business date. The date comes from the batch's name, never from a clock."""
-        return self.root / "archive" / f"{day:%Y}" / f"{day:%m}" / f"{day:%d}"
+        return self.root.joinpath("archive", *day.isoformat().split("-"))
 
     def all(self) -> tuple[Path, ...]:
         """Every top folder that `init` makes."""

@@ -15,7 +15,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
 
 from filesync.errors import ConfigError, RejectedError
 from filesync.exchange import discreet, versions
@@ -23,26 +27,27 @@ from filesync.exchange.context import SOFTWARE, Context
 from filesync.exchange.cutting import Order, Piece, batches, pieces
 from filesync.exchange.reports import Progress, SealedBatch, SealReport
 from filesync.protocol.admission import Standing
-from filesync.protocol.envelope import canonical, encode, sha256_hex
-from filesync.protocol.identity import BatchId, Feed, Format, Mode
+from filesync.protocol.envelope import canonical, encode_canonical, sha256_hex
+from filesync.protocol.identity import BatchId, BatchName, Feed, Format, Mode
 from filesync.protocol.manifest import Manifest
-from filesync.stores.digests import Digests
+from filesync.stores.digests import Digests, words_of
 from filesync.stores.values import OutgoingRecord
 from filesync.writers import durable
-from filesync.writers.payload import write_payload
+from filesync.writers.payload import small_payloads, write_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
-    import pyarrow as pa
-
-    from filesync.contracts import Contract, TotalsSum
+    from filesync.contracts import Contract, Totals, TotalsSum
     from filesync.protocol.signing import PublicKey
+    from filesync.writers.payload import Written
 
 #: Batches that share folder syncs and a ledger transaction, up to so many payload bytes: a large one stands alone.
-WAVE_BATCHES = 64
+WAVE_BATCHES = 128
 WAVE_BYTES = 8 << 20
+#: Batches of up to so many documents are made together with their neighbours, and held in memory until their wave is finished: what is
+#: worked out a column at a time costs hardly more for a thousand documents than for twenty.
+SMALL_DOCUMENTS = 128
 
 
 @dataclass(slots=True)
@@ -63,15 +68,93 @@ class _Sealing:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A batch whose payload is written, under a working name, and whose promise is made; nobody knows of it yet."""
+    """A batch whose promise is made; nobody knows of it yet. `payload`: a file under a working name, or the bytes of a small one."""
 
-    temporary: Path
+    payload: Path | bytes
     manifest: Manifest
     record: OutgoingRecord
 
-    @property
-    def standing(self) -> Standing:
-        return Standing(self.manifest.id.seq, self.record.manifest_sha256)
+
+@dataclass(slots=True)
+class _Maker:
+    """Makes batches of one feed, each with the number after the one before it."""
+
+    ctx: Context
+    order: Order
+    recipients: tuple[str, ...]
+    readers: tuple[PublicKey, ...]
+    head: Standing | None
+    begins: bool = False  # a batch that begins the feed anew has no predecessor
+
+    def takes_small(self, piece: Piece) -> bool:
+        """Whether a batch of this piece alone may be made with others. Every encryption is one of its own."""
+        return piece.table.num_rows <= SMALL_DOCUMENTS and self.order.format is not Format.JSONL_AGE
+
+    def small(self, alone: Sequence[Piece]) -> Iterator[_Prepared]:
+        """Batches of one small piece each."""
+        if not alone:
+            return
+        contract = self.order.sealed_as
+        counts = [piece.table.num_rows for piece in alone]
+        table = pa.concat_tables([piece.table for piece in alone]).combine_chunks()
+        owners = pa.array(np.repeat(np.arange(len(alone), dtype=np.int32), counts))
+        claims = contract.claims_by_group(table, owners, len(alone))
+        payloads = small_payloads(self.order.format, contract, table, counts)
+        words = words_of(pa.concat_tables([piece.digests for piece in alone]).combine_chunks())
+        start = 0
+        for piece, (rows, totals), (data, written) in zip(alone, claims, payloads, strict=True):
+            digests = Digests.of_words(words[start : start + written.rows])
+            start += written.rows
+            yield self._promise(piece, data, written, rows, totals, digests)
+
+    def large(self, parts: Iterator[Piece]) -> _Prepared:
+        """A batch of any size: its payload is written into a file, piece by piece."""
+        contract = self.order.sealed_as
+        first = next(parts)
+        seq = 1 if self.head is None else self.head.seq + 1
+        outbox = self.ctx.folders.outbox(self.recipients[0])
+        temporary = durable.partial_path(outbox, f"{contract.dataset}.{self.order.audience}.{seq}.sealing")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        sealing = _Sealing(contract.totals_sum(), Digests(temporary.parent))
+        try:
+            tables = sealing.through(chain([first], parts))
+            written = write_payload(temporary, self.order.format, contract, tables, readers=self.readers)
+            _named_once(contract, sealing)
+            return self._promise(
+                first, temporary, written, sealing.sums.rows, sealing.sums.totals, sealing.digests
+            )
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _promise(
+        self, first: Piece, payload: Path | bytes, written: Written, rows: dict[str, int], totals: Totals, digests: Digests
+    ) -> _Prepared:  # fmt: skip
+        """The manifest, read back as its recipients will read it: what they would refuse is not sealed."""
+        contract, ctx = self.order.sealed_as, self.ctx
+        seq = 1 if self.head is None else self.head.seq + 1
+        previous = None if self.head is None or self.begins else self.head.manifest_sha256
+        manifest = Manifest(
+            id=BatchId(Feed(ctx.me, contract.dataset, self.order.audience), ctx.epoch, seq),
+            version=contract.version, recipients=self.recipients, mode=self.order.mode, business_date=first.day,
+            format=self.order.format, payload_bytes=written.bytes, payload_sha256=written.sha256, rows=rows, totals=totals,
+            previous=previous, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
+        )  # fmt: skip
+        try:
+            signed = manifest.to_signed()
+            Manifest.from_signed(signed)
+            text = canonical(signed)
+        except (RejectedError, ValueError) as err:
+            raise RejectedError(
+                "manifest-invalid", f"{manifest.id}: expected a manifest that can be sent: {err}"
+            ) from err
+        record = OutgoingRecord(
+            name=manifest.name, format=self.order.format, payload_bytes=written.bytes, payload_sha256=written.sha256,
+            documents=rows[contract.dataset], mode=self.order.mode, manifest=text.decode(), manifest_sha256=sha256_hex(text),
+            replaces=first.replaces, sealed_at=manifest.sealed_at, recipients=self.recipients, digests=digests,
+        )  # fmt: skip
+        self.head = Standing(seq, record.manifest_sha256)
+        return _Prepared(payload, manifest, record)
 
 
 def seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
@@ -88,20 +171,9 @@ def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     contract = order.contract
     report = SealReport(contract.dataset)
     recipients = ctx.settings.members(order.audience)
-    readers = _readers(ctx, order, recipients)
-    head = ctx.store.head(contract.dataset, order.audience)
-    whole = order.mode is Mode.SNAPSHOT
-    # Whom the feed cannot simply go on for: a snapshot is its beginning for them, whatever went before it.
-    begins = whole and bool(ctx.store.beginners(contract.dataset, order.audience, recipients))
     wave: list[_Prepared] = []
     try:
-        for batch in batches(pieces(ctx, order, chunks, report), None if whole else order.documents_max):
-            first = next(batch)
-            if whole and not begins and _held_already(ctx, order, recipients, first):
-                report.unchanged += first.table.num_rows + sum(piece.table.num_rows for piece in batch)
-                continue
-            prepared = _prepare(ctx, order, recipients, readers, chain([first], batch), head, begins=begins)
-            head = prepared.standing
+        for prepared in _prepared(ctx, order, recipients, chunks, report):
             wave.append(prepared)
             size = sum(each.record.payload_bytes for each in wave)
             if len(wave) >= WAVE_BATCHES or size >= WAVE_BYTES:
@@ -109,7 +181,8 @@ def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
                 wave = []
     except BaseException:
         for prepared in wave:  # never batches: their numbers were not used
-            prepared.temporary.unlink(missing_ok=True)
+            if isinstance(prepared.payload, Path):
+                prepared.payload.unlink(missing_ok=True)
         raise
     _finish(ctx, order, recipients, wave, report)
     if report.held:
@@ -117,6 +190,34 @@ def _seal(ctx: Context, order: Order, chunks: Iterable[pa.Table]) -> SealReport:
     if contract.active_column is not None:
         report.beginners = ctx.store.beginners(contract.dataset, order.audience, recipients)
     return report
+
+
+def _prepared(
+    ctx: Context, order: Order, recipients: tuple[str, ...], chunks: Iterable[pa.Table], report: SealReport
+) -> Iterator[_Prepared]:
+    """The batches of a capture in their order; small ones are made when there are enough of them, or a large one follows."""
+    dataset = order.contract.dataset
+    whole = order.mode is Mode.SNAPSHOT
+    # Whom the feed cannot simply go on for: a snapshot is its beginning for them, whatever went before it.
+    begins = whole and bool(ctx.store.beginners(dataset, order.audience, recipients))
+    head = ctx.store.head(dataset, order.audience)
+    maker = _Maker(ctx, order, recipients, _readers(ctx, order, recipients), head, begins)
+    small: list[Piece] = []
+    for batch in batches(pieces(ctx, order, chunks, report), None if whole else order.documents_max):
+        first = next(batch)
+        if whole and not begins and _held_already(ctx, order, recipients, first):
+            report.unchanged += first.table.num_rows + sum(piece.table.num_rows for piece in batch)
+            continue
+        second = next(batch, None)
+        together = second is None and maker.takes_small(first)
+        if together:
+            small.append(first)
+        if not together or len(small) == WAVE_BATCHES:
+            yield from maker.small(small)
+            small = []
+        if not together:
+            yield maker.large(chain([first] if second is None else [first, second], batch))
+    yield from maker.small(small)
 
 
 def _readers(ctx: Context, order: Order, recipients: tuple[str, ...]) -> tuple[PublicKey, ...]:
@@ -147,56 +248,6 @@ def _held_already(ctx: Context, order: Order, recipients: tuple[str, ...], whole
     return ctx.store.compare_sealed(dataset, audience, whole.digests).equal
 
 
-def _prepare(
-    ctx: Context,
-    order: Order,
-    recipients: tuple[str, ...],
-    readers: tuple[PublicKey, ...],
-    parts: Iterator[Piece],
-    head: Standing | None,
-    *,
-    begins: bool,
-) -> _Prepared:
-    """Write the payload and make the promise. A batch that `begins` the feed anew has no predecessor."""
-    contract = order.sealed_as
-    first = next(parts)
-    seq = 1 if head is None else head.seq + 1
-    outbox = ctx.folders.outbox(recipients[0])
-    temporary = durable.partial_path(outbox, f"{contract.dataset}.{order.audience}.{seq}.sealing")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    sealing = _Sealing(contract.totals_sum(), Digests(temporary.parent))
-    written = write_payload(
-        temporary, order.format, contract, sealing.through(chain([first], parts)), readers=readers
-    )
-    _named_once(contract, temporary, sealing)
-    manifest = Manifest(
-        id=BatchId(Feed(ctx.me, contract.dataset, order.audience), ctx.epoch, seq),
-        version=contract.version, recipients=recipients, mode=order.mode, business_date=first.day, format=order.format,
-        payload_bytes=written.bytes, payload_sha256=written.sha256, rows=sealing.sums.rows, totals=sealing.sums.totals,
-        previous=None if head is None or begins else head.manifest_sha256, replaces=first.replaces, sealed_at=ctx.now(), software=SOFTWARE,
-    )  # fmt: skip
-    text = _promise(temporary, manifest)
-    record = OutgoingRecord(
-        name=manifest.name, format=order.format, payload_bytes=written.bytes, payload_sha256=written.sha256,
-        documents=sealing.sums.rows[contract.dataset], mode=order.mode, manifest=text.decode(), manifest_sha256=sha256_hex(text),
-        replaces=first.replaces, sealed_at=manifest.sealed_at, recipients=recipients, digests=sealing.digests,
-    )  # fmt: skip
-    return _Prepared(temporary, manifest, record)
-
-
-def _promise(temporary: Path, manifest: Manifest) -> bytes:
-    """The canonical manifest, read back as its recipients will read it: what they would refuse is not sealed."""
-    try:
-        signed = manifest.to_signed()
-        Manifest.from_signed(signed)
-        return canonical(signed)
-    except (RejectedError, ValueError) as err:
-        temporary.unlink()
-        raise RejectedError(
-            "manifest-invalid", f"{manifest.id}: expected a manifest that can be sent: {err}"
-        ) from err
-
-
 def _finish(
     ctx: Context, order: Order, recipients: tuple[str, ...], wave: list[_Prepared], report: SealReport
 ) -> None:
@@ -204,14 +255,16 @@ def _finish(
     if not wave:
         return
     outbox = ctx.folders.outbox(recipients[0])
-    files = [(prepared.temporary, prepared.manifest.payload_file) for prepared in wave]
-    durable.adopt_many([(temporary, outbox, name) for temporary, name in files])
+    held = [(prepared.payload, outbox, prepared.manifest.payload_file) for prepared in wave]
+    durable.publish_many([(folder, name, data) for data, folder, name in held if isinstance(data, bytes)])
+    durable.adopt_many([(path, folder, name) for path, folder, name in held if isinstance(path, Path)])
     durable.link_many(
-        [(outbox / name, ctx.folders.outbox(peer), name) for peer in recipients[1:] for _, name in files]
+        [(outbox / name, ctx.folders.outbox(peer), name) for peer in recipients[1:] for _, _, name in held]
     )
-    ctx.store.record_sealed([prepared.record for prepared in wave], forget_others=order.mode is Mode.SNAPSHOT)
+    records = [prepared.record for prepared in wave]
+    ctx.store.record_sealed(records, forget_others=order.mode is Mode.SNAPSHOT)
     # At this instant the numbers are used; the manifests can be written again from the ledger.
-    publish_manifests(ctx, [prepared.manifest for prepared in wave], recipients)
+    publish_manifests(ctx, [(record.name, record.manifest) for record in records], recipients)
     for prepared in wave:
         record = prepared.record
         totals = prepared.manifest.totals
@@ -221,24 +274,23 @@ def _finish(
     ctx.observe(Progress("seal", sum(batch.documents for batch in report.sealed), None, "documents"))
 
 
-def _named_once(contract: Contract, temporary: Path, sealing: _Sealing) -> None:
+def _named_once(contract: Contract, sealing: _Sealing) -> None:
     """A key that repeats within a chunk was refused there; here the chunks of a batch are compared with each other."""
     if sealing.pieces > 1 and sealing.digests.repeats():
-        temporary.unlink()
         raise RejectedError(
             "duplicate-key",
             f"{contract.name}: expected each key ({', '.join(contract.key)}) once in a capture, got some of them again",
         )
 
 
-def publish_manifests(ctx: Context, manifests: Iterable[Manifest], recipients: Sequence[str]) -> None:
-    """Make batches exist for these recipients: their payloads lie in the outboxes already.
+def publish_manifests(
+    ctx: Context, manifests: Iterable[tuple[BatchName, str]], recipients: Sequence[str]
+) -> None:
+    """Make batches exist for these recipients: their payloads lie in the outboxes already. Manifests are given as the ledger holds them.
 
     Written once and linked, as the payload is: a manifest names all its recipients, and there may be thousands of them.
     """
     first, *others = (ctx.folders.outbox(peer) for peer in recipients)
-    texts = [
-        (manifest.name.manifest, encode(manifest.to_signed(), ctx.settings.key)) for manifest in manifests
-    ]
+    texts = [(name.manifest, encode_canonical(text.encode(), ctx.settings.key)) for name, text in manifests]
     durable.publish_many([(first, name, text) for name, text in texts])
     durable.link_many([(first / name, outbox, name) for outbox in others for name, _ in texts])

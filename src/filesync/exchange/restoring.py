@@ -68,7 +68,7 @@ def restore_outboxes(ctx: Context, present: Mapping[str, Collection[str]]) -> se
         ):
             unpublished[delivery.name].append(delivery.recipient)
     for batch, recipients in unpublished.items():
-        publish_manifests(ctx, [manifests[batch]], recipients)
+        publish_manifests(ctx, [(manifests[batch].name, texts[batch])], recipients)
     durable.publish_many(
         [
             (ctx.folders.outbox(void.recipient), file, encode(json.loads(void.void), ctx.settings.key))

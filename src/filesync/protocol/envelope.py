@@ -68,7 +68,11 @@ def canonical(signed: Mapping[str, object]) -> bytes:
 
 def encode(signed: Mapping[str, object], key: SigningKey | None) -> bytes:
     """The bytes of the file. With a key the signature is always the same one: Ed25519 draws no randomness."""
-    body = canonical(signed)
+    return encode_canonical(canonical(signed), key)
+
+
+def encode_canonical(body: bytes, key: SigningKey | None) -> bytes:
+    """`encode` of what is in its canonical form already."""
     signature = None if key is None else key.sign(body)
     return b'{"signature":' + json.dumps(signature).encode("ascii") + b',"signed":' + body + b"}\n"
 

@@ -53,6 +53,15 @@ class Digests:
         made.add(table)
         return made
 
+    @classmethod
+    def of_words(cls, words: Words) -> Digests:
+        """Digests that are words already, as `words_of` makes them."""
+        made = cls()
+        made.rows = made._pending_rows = len(words)
+        if len(words):
+            made._pending.append(words)
+        return made
+
     def add(self, table: pa.Table) -> None:
         """Further documents: columns `key_digest` and `content_digest`, binary(16)."""
         if not table.num_rows:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from filesync.errors import TransportError
+
+#: What separates names, or means something to a system or its shell.
+_separating = re.compile(r'[/\\:\0*?"<>|]').search
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ def is_plain(name: str) -> bool:
     return not (
         not name
         or name.startswith(".")
-        or any(character in name for character in '/\\:\0*?"<>|')
+        or _separating(name)
         or name != name.rstrip(". ")
         or not name.isprintable()  # control characters; bytes that are no UTF-8 (surrogates)
     )

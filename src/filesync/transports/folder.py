@@ -84,12 +84,15 @@ class FolderTransport:
         """`put` for many; they appear in the order given. After an error those before it may have arrived: repeat all."""
         done: list[bool] = []
         small: list[tuple[Path, str, bytes]] = []
+        seen: dict[str, Path] = {}  # looked at once for a group
         for local, folder, name in items:
             check_name(name)
             with local.open("rb") as source:  # not there: our own mistake, and no matter of the road
                 size = os.fstat(source.fileno()).st_size
+                if size > SMALL_BYTES or not small:
+                    seen.clear()
                 with self._road():
-                    target = self._folder(folder)
+                    target = seen.get(folder) or seen.setdefault(folder, self._folder(folder))
                     missing = replace or _size(target / name) != size
                     if missing and size <= SMALL_BYTES:
                         small.append((target, name, source.read(size)))
@@ -115,9 +118,13 @@ class FolderTransport:
         """`get` for many; they appear in the order given. After an error those before it may have arrived: repeat all."""
         done: list[bool] = []
         small: list[tuple[Path, str, bytes]] = []
+        seen: dict[str, Path] = {}  # looked at once for a group
         with self._road():
             for folder, name, local_folder in items:
-                with _open_plain(self._folder(folder) / check_name(name)) as source:
+                if not small:
+                    seen.clear()
+                there = seen.get(folder) or seen.setdefault(folder, self._folder(folder))
+                with _open_plain(there / check_name(name)) as source:
                     size = os.fstat(source.fileno()).st_size
                     missing = replace or _size(local_folder / name) != size
                     if missing and size <= SMALL_BYTES:

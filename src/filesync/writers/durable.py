@@ -202,12 +202,9 @@ def remove(path: Path) -> None:
 
 def remove_many(paths: Iterable[Path]) -> None:
     """`remove` for many, with one fsync per folder."""
-    folders: dict[Path, None] = {}
-    for path in paths:
-        with suppress(FileNotFoundError):
-            _unlocked(path.unlink, time.sleep)
-        folders[path.parent] = None
-    _fsync_folders(folder for folder in folders if folder.exists())
+    found = list(paths)
+    _side_by_side(_unlink, found)  # a removal waits for the filesystem's journal; several wait together
+    _fsync_folders(folder for folder in dict.fromkeys(path.parent for path in found) if folder.exists())
 
 
 def clean_partial(folder: Path) -> int:
@@ -284,10 +281,15 @@ def _fsync_folders(folders: Iterable[Path]) -> None:
     _side_by_side(fsync_folder, list(dict.fromkeys(folders)))
 
 
-def _side_by_side(sync: Callable[[Any], None], things: Sequence[Any]) -> None:
+def _unlink(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        _unlocked(path.unlink, time.sleep)
+
+
+def _side_by_side(step: Callable[[Any], None], things: Sequence[Any]) -> None:
     def one_by_one(share: Sequence[Any]) -> None:
         for thing in share:
-            sync(thing)
+            step(thing)
 
     if len(things) < 4:  # threads cost more than they gain
         one_by_one(things)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from filesync.errors import RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from filesync.writers.payload import Sink
 
@@ -37,19 +37,34 @@ class JsonLinesWriter:
         """Raises RejectedError("document-too-large") for a document that no reader would take."""
         if not table.schema.equals(self._schema):
             raise ValueError(f"a table with the schema\n{self._schema}\nwas expected, got\n{table.schema}")
-        for start in range(0, table.num_rows, BLOCK_ROWS):
-            block = table.slice(start, BLOCK_ROWS).combine_chunks().to_batches()[0]
-            lines = _objects(block.schema, block.columns, block.num_rows, "}\n")
-            longest = pc.max(pc.binary_length(lines)).as_py() - 1
-            if longest > LINE_BYTES_MAX:
-                raise RejectedError(
-                    "document-too-large",
-                    f"documents of up to {LINE_BYTES_MAX} bytes were expected, got one of {longest}",
-                )
+        for lines in blocks(table):
             self._file.write(_text(lines))
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+def blocks(table: pa.Table) -> Iterator[pa.StringArray]:
+    """The lines of every BLOCK_ROWS documents. Raises RejectedError("document-too-large") for one that no reader would take."""
+    for start in range(0, table.num_rows, BLOCK_ROWS):
+        block = table.slice(start, BLOCK_ROWS).combine_chunks().to_batches()[0]
+        lines = _objects(block.schema, block.columns, block.num_rows, "}\n")
+        longest = pc.max(pc.binary_length(lines)).as_py() - 1
+        if longest > LINE_BYTES_MAX:
+            raise RejectedError(
+                "document-too-large",
+                f"documents of up to {LINE_BYTES_MAX} bytes were expected, got one of {longest}",
+            )
+        yield lines
+
+
+def texts(table: pa.Table, counts: Sequence[int]) -> Iterator[bytes]:
+    """The lines of the first `counts[0]` documents, of the next `counts[1]`, and so on, as one text each."""
+    lines = pa.chunked_array(blocks(table), pa.string())
+    start = 0
+    for count in counts:
+        yield b"".join(_text(chunk).to_pybytes() for chunk in lines.slice(start, count).chunks)
+        start += count
 
 
 def _objects(fields: Iterable[pa.Field], columns: list[pa.Array], rows: int, end: str) -> pa.Array:

@@ -17,8 +17,6 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from filesync.writers.payload import HashingFile
-
 ROW_GROUP_ROWS = 1 << 16
 ROW_GROUP_LINES = 1 << 20  # of any one child relation; readers/parquet_pages.py takes up to VALUES_MAX
 # A payload of a few sales is written and read twice as fast without compression and dictionaries, and is no larger.
@@ -36,7 +34,7 @@ _OPTIONS: dict[str, Any] = {
 class ParquetWriter:
     """`PayloadWriter` for Parquet."""
 
-    def __init__(self, file: HashingFile, schema: pa.Schema) -> None:
+    def __init__(self, file: pa.NativeFile, schema: pa.Schema) -> None:
         self._file = file
         self._schema = schema
         self._lists = [field.name for field in schema if pa.types.is_list(field.type)]
@@ -76,6 +74,10 @@ class ParquetWriter:
 
     def _cuts(self, table: pa.Table) -> Iterator[int]:
         """Where the row groups end: at ROW_GROUP_ROWS documents, or before the document that makes more than ROW_GROUP_LINES."""
+        held = (sum(len(chunk.values) for chunk in table[name].chunks) for name in self._lists)
+        if 0 < table.num_rows <= ROW_GROUP_ROWS and all(lines <= ROW_GROUP_LINES for lines in held):
+            yield table.num_rows  # even with what lies beside a slice in its buffers
+            return
         lengths = [pc.fill_null(pc.list_value_length(table[name]), 0) for name in self._lists]
         start = 0
         while start < table.num_rows:
@@ -97,9 +99,7 @@ class ParquetWriter:
                     "compression_level": 1,
                     "use_dictionary": _repetitive(table),
                 }
-            self._writer = pq.ParquetWriter(
-                pa.PythonFile(self._file, mode="w"), self._schema, **_OPTIONS, **options
-            )
+            self._writer = pq.ParquetWriter(self._file, self._schema, **_OPTIONS, **options)
         self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
 

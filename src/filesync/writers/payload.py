@@ -17,20 +17,21 @@ import hashlib
 import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
 
 from filesync.errors import RejectedError
 from filesync.protocol.encryption import PLAIN_BYTES_MAX, encrypt
 from filesync.protocol.identity import Format
-from filesync.writers.jsonlines import JsonLinesWriter
+from filesync.writers.jsonlines import JsonLinesWriter, texts
 from filesync.writers.parquet import ParquetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
-
-    import pyarrow as pa
 
     from filesync.contracts import Contract
     from filesync.protocol.signing import PublicKey
@@ -150,6 +151,47 @@ def payload_bytes(
     return file.getvalue(), written
 
 
+def small_payloads(
+    format: Format,  # noqa: A002
+    contract: Contract,
+    table: pa.Table,
+    counts: Sequence[int],
+) -> Iterator[tuple[bytes, Written]]:
+    """Payloads of the first `counts[0]` documents of `table`, of the next `counts[1]`, and so on, as `payload_bytes` would make each.
+
+    Not encrypted ones. Text is made of all documents at once: thirteen times as fast as of twenty at a time.
+    """
+    match format:
+        case Format.PARQUET:
+            datas = _parquets(contract.arrow_schema, table, counts)
+        case Format.JSONL:
+            datas = texts(table, counts)
+        case Format.JSONL_AGE:
+            raise ValueError("an encrypted payload is made alone")
+    for data, count in zip(datas, counts, strict=True):
+        yield data, Written(len(data), hashlib.sha256(data).hexdigest(), count)
+
+
+def _parquets(schema: pa.Schema, table: pa.Table, counts: Sequence[int]) -> Iterator[bytes]:
+    """Each is a file of its own, with a footer; Arrow writes them beside whatever is done with those before."""
+
+    def one(part: pa.Table) -> bytes:
+        buffer = pa.BufferOutputStream()
+        writer = ParquetWriter(buffer, schema)
+        writer.write(part)
+        writer.close()
+        data: bytes = buffer.getvalue().to_pybytes()
+        return data
+
+    starts = [0, *accumulate(counts)]
+    parts = [table.slice(start, count) for start, count in zip(starts, counts, strict=False)]
+    if len(parts) < 4:  # threads cost more than they gain
+        yield from map(one, parts)
+        return
+    with ThreadPoolExecutor(2, thread_name_prefix="payload") as encoders:
+        yield from encoders.map(one, parts)
+
+
 def digest_file(path: Path) -> tuple[str, int]:
     """(sha256 in hex, size in bytes) of a file of any size, read once."""
     with path.open("rb", buffering=0) as file:
@@ -169,7 +211,7 @@ def _write(
     writer: PayloadWriter
     match format:
         case Format.PARQUET:
-            writer = ParquetWriter(sink, contract.arrow_schema)
+            writer = ParquetWriter(pa.PythonFile(sink, mode="w"), contract.arrow_schema)
         case Format.JSONL:
             writer = JsonLinesWriter(sink, contract.arrow_schema)
         case Format.JSONL_AGE:

@@ -164,6 +164,9 @@ def test_a_till_that_is_ahead_of_the_matriz_waits_and_goes_on_by_itself(shop: Ne
     assert [held.code for held in again.failed_sources] == ["recipient-older"], "it is not forgotten"
     shop.turn("matriz", "caixa-03")
     assert shop["caixa-03"].turn(whole=False).quiet
+    (back,) = shop["caixa-03"].status().held_back
+    assert (back.dataset, back.documents, back.contract) == ("vendas", 1, "vendas.v3")
+    assert back.behind == (("matriz", 2),)
     owed = unsealed(shop["caixa-03"].context, "vendas", DAY, shop["caixa-03"].dropped)
     assert owed.documents == 1, "the day is not closed without it"
 
@@ -171,6 +174,7 @@ def test_a_till_that_is_ahead_of_the_matriz_waits_and_goes_on_by_itself(shop: Ne
     teach(shop, "matriz", vendas_v3())
     shop.until_quiet("matriz", "caixa-03")
     assert [sale for sale in held(shop["matriz"]) if sale["origem"] == "caixa-03"] == in_order(sold)
+    assert shop["caixa-03"].status().held_back == ()
     assert shop["caixa-03"].turn().failed_sources == []
     assert unsealed(shop["caixa-03"].context, "vendas", DAY, shop["caixa-03"].dropped).documents == 0
 

@@ -142,6 +142,12 @@ def test_what_waits_for_a_recipient_is_said_and_goes_when_it_knows(shop: Shop) -
     assert (told["held"], told["sealed"], told["failed"][0]["code"]) == (1, [], "recipient-older")
     again = shop.at_caixa("export", "vendas", "--from", day, code=3).out
     assert "nothing new to send" not in again
+    status = shop.at_caixa("status").out
+    assert (
+        "Not sealed yet, because a recipient is older:\n  1 sale needs vendas.v2, noticed just now; matriz knows v1. It goes"
+        in status
+    )
+    assert shop.at_caixa("status", "--json").json["held_back"][0]["documents"] == 1
     doctor = shop.at_caixa("doctor", code=None).out
     assert "matriz still uses vendas v1 (here v2)" in doctor
     write(shop.matriz / "schemas" / "vendas.v2.json", vendas(**CANAL))
@@ -149,3 +155,4 @@ def test_what_waits_for_a_recipient_is_said_and_goes_when_it_knows(shop: Shop) -
     shop.at_caixa("turn")
     assert "1 sale sealed" in shop.at_caixa("export", "vendas", "--from", day).out
     assert "the same as matriz's" in shop.at_caixa("doctor", code=None).out
+    assert "Not sealed yet" not in shop.at_caixa("status").out

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from filesync.exchange.heartbeats import PeerState
     from filesync.exchange.quarantine import Case
     from filesync.exchange.status import FeedState, InboxItem, OutboxItem, Status
+    from filesync.exchange.versions import HeldBack
     from filesync.stores.values import SealedAfterClose
 
 #: Lines of one part that `status` shows; the command of that name shows all.
@@ -49,6 +50,11 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     )
     moment = now()
     _part(_("To send"), "outbox", [outbox_line(item, moment) for item in found.outbox])
+    if found.held_back:
+        screen.say()
+        screen.say(_("Not sealed yet, because a recipient is older:"), "bold yellow")
+        for line in [_held_back(one, moment) for one in found.held_back]:
+            screen.say(f"  {line}")
     _part(_("Arrived"), "inbox", [inbox_line(item, root, moment) for item in found.inbox])
     _part(
         _("Quarantine"),
@@ -63,6 +69,36 @@ def status(root: Root = HERE, as_json: Json = False) -> Ending:
     for closed in late:
         screen.say(_late(closed), "yellow")
     return Ending.DONE
+
+
+def _held_back(one: HeldBack, moment: datetime) -> str:
+    """`vendas: 3 sales need vendas.v2, since 2 h; matriz knows v1. They go by themselves when filesync is updated there.`."""
+    named = [
+        _("{peer} knows v{version}").format(peer=peer, version=version)
+        for peer, version in one.behind[:LINES_MAX]
+    ]
+    if len(one.behind) > LINES_MAX:
+        rest = len(one.behind) - LINES_MAX
+        named.append(
+            ngettext("{count} more site", "{count} more sites", rest).format(count=wording.number(rest))
+        )
+    text = ngettext(
+        "{documents} needs {contract}, noticed {age}; {peers}. It goes by itself when filesync (or schemas/) is updated there; nothing is lost.",
+        "{documents} need {contract}, noticed {age}; {peers}. They go by themselves when filesync (or schemas/) is updated there; nothing is lost.",
+        one.documents,
+    )
+    return text.format(
+        documents=wording.documents(one.documents, one.dataset), contract=one.contract,
+        age=wording.age(one.since, moment), peers=", ".join(named),
+    )  # fmt: skip
+
+
+def _way(feed: FeedState) -> str:
+    """A feed of a site for itself, such as the matriz' billing files, is sent to nobody."""
+    _dataset, origin, audience = feed.feed.split(".")
+    if origin == audience:
+        return _("kept here")
+    return _("sent") if feed.direction == "out" else _("received")
 
 
 def _late(closed: SealedAfterClose) -> str:
@@ -237,7 +273,7 @@ def _feeds(feeds: Sequence[FeedState]) -> None:
         ("  " + _("feed"), "", *([_("epoch")] if several else []), sealed, settled, through, _("missing"), rejected),
         [
             (
-                f"  {feed.feed}", _("sent") if feed.direction == "out" else _("received"), *([feed.epoch] if several else []),
+                f"  {feed.feed}", _way(feed), *([feed.epoch] if several else []),
                 wording.number(feed.sealed), wording.number(feed.settled), wording.number(feed.applied_through),
                 wording.numbers(feed.missing) or "-", wording.number(feed.rejected) if feed.rejected else "-",
             )

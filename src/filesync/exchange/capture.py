@@ -93,6 +93,14 @@ def order_of(ctx: Context, export: Export) -> Order:
 
 def export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
     """Capture a dataset from its source and seal what is new or changed. A named file is looked for from the working directory."""
+    report = _export(ctx, wanted, dropped)
+    if not wanted.looks:
+        everything = wanted.path is None and wanted.business_date is None and not wanted.hurried
+        versions.note_held(ctx, wanted.dataset, report.held, everything=everything)
+    return report
+
+
+def _export(ctx: Context, wanted: Export, dropped: Dropped) -> SealReport:
     if wanted.path is not None:
         wanted = replace(wanted, path=wanted.path.absolute())
     order = order_of(ctx, wanted)

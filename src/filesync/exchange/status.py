@@ -14,6 +14,7 @@ from filesync.exchange import quarantine
 from filesync.exchange.arrivals import AdmittedVoid, Standings, Unfit, collect, known_numbers, list_inbox
 from filesync.exchange.heartbeats import PeerState, peer_states
 from filesync.exchange.links import describe, read_troubles
+from filesync.exchange.versions import HeldBack, held_back
 from filesync.protocol.admission import Apply, Refuse, Replay, Wait
 from filesync.protocol.identity import BatchName, FileKind, Role, parse_file_name
 from filesync.stores.values import Direction
@@ -71,7 +72,10 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A site at one moment. `warnings` are said every time until they are cured; `holes` are missing here, `voids` were given up for good."""
+    """A site at one moment. `warnings` are said every time until they are cured; `holes` are missing here, `voids` were given up for good.
+
+    `held_back`: what was not sealed, because a recipient would not understand it yet.
+    """
 
     site: str
     role: Role
@@ -84,6 +88,7 @@ class Status:
     peers: tuple[PeerState, ...] = ()
     holes: tuple[HoleRecord, ...] = ()
     voids: tuple[VoidRecord, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
 
     @property
     def waiting(self) -> tuple[InboxItem, ...]:
@@ -98,6 +103,7 @@ def read_status(ctx: Context) -> Status:
         ctx.me, ctx.settings.role, ctx.epoch, tuple(outbox_items(ctx)), tuple(inbox), tuple(quarantine.cases(ctx)),
         tuple(_feeds(ctx, missing)), tuple(_warnings(ctx)),
         tuple(peer_states(ctx)), tuple(ctx.store.holes.open()), tuple(ctx.store.holes.voids()),
+        tuple(held_back(ctx)),
     )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ What is not here: which versions may stand beside each other (contracts/compatib
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from filesync.errors import ConfigError
 from filesync.exchange.reports import Held
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 #: Said of documents that wait for their recipients.
 RECIPIENT_OLDER = "recipient-older"
 _NAMED_MAX = 3
+#: Beside the files that were captured; no file has such a name.
+_NOTE = "//held back/{dataset}"
 
 
 def grow(store: Store, contracts: Registry) -> None:
@@ -74,6 +78,56 @@ def waiting(ctx: Context, contract: Contract, recipients: Sequence[str], count: 
         contract.dataset,
         RECIPIENT_OLDER,
         f"{count} documents need {contract.name}: expected it known to all recipients, got v{newest} or older at {some}{more}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Documents that were not sealed because `behind` know no more than these versions of their contract; `since` they wait, at least."""
+
+    dataset: str
+    documents: int
+    contract: str
+    since: str
+    behind: tuple[tuple[str, int], ...]
+
+
+def note_held(ctx: Context, dataset: str, count: int, *, everything: bool) -> None:
+    """Keep in mind, for people, how many documents of a dataset wait. None wait where `everything` was looked at and none was met."""
+    key = _NOTE.format(dataset=dataset)
+    before = ctx.store.captured(key)
+    waited = before is not None and before.outcome != "0"
+    if not count and not (waited and (everything or not _behind(ctx, dataset))):
+        return
+    if before is None or before.outcome != str(count):
+        since = before.captured_at if before is not None and waited else ctx.now()
+        ctx.store.record_captured(key, "", "", str(count), since)
+
+
+def held_back(ctx: Context) -> list[HeldBack]:
+    """What waits for recipients to be updated, as far as the last captures told. What they know by now is sealed by the next one."""
+    found = []
+    for dataset in ctx.contracts.datasets():
+        note = ctx.store.captured(_NOTE.format(dataset=dataset))
+        if note is None or note.outcome == "0":
+            continue
+        if (contract := ctx.contracts.latest(dataset)) and (behind := _behind(ctx, dataset)):
+            found.append(HeldBack(dataset, int(note.outcome), contract.name, note.captured_at, behind))
+    return found
+
+
+def _behind(ctx: Context, dataset: str) -> tuple[tuple[str, int], ...]:
+    """Recipients that do not know the newest version of a dataset, with the newest that they know."""
+    contract = ctx.contracts.latest(dataset)
+    try:
+        recipients = ctx.settings.members(ctx.settings.audience_of(dataset))
+    except ConfigError:
+        return ()  # nobody is configured: it is said who, each time
+    told = _told(ctx, dataset, recipients)
+    return tuple(
+        (peer, max(known))
+        for peer, known in sorted(told.items())
+        if contract is not None and contract.version not in known
     )
 
 

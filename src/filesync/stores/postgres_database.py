@@ -64,7 +64,7 @@ class PostgresDatabase:
         self._connection: Any = None
         self._cursor: Any = None
         self._open = False  # a transaction, or a snapshot
-        self._temporary = False  # temporary tables are this connection's alone
+        self._temporary = False  # temporary tables that outlast a transaction: this connection's alone
         self._connect()
 
     def close(self) -> None:
@@ -248,8 +248,8 @@ class PostgresDatabase:
             if err.sqlstate == "21000":  # cardinality_violation: ON CONFLICT met a row of its own statement
                 raise KeyRepeatedError(postgres_errors.diagnostic(err, "MESSAGE_PRIMARY")) from err
             raise
-        if text.startswith("CREATE TEMP"):
-            self._temporary = True
+        if text.startswith("CREATE TEMP") and not self._open:
+            self._temporary = True  # one that a transaction made is that transaction's alone
         return changed
 
     def _said(self, statement: str) -> str:

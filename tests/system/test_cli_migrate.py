@@ -181,6 +181,16 @@ def test_nobody_makes_a_backup_of_a_server_but_its_keeper(server_site: Path) -> 
     assert "nothing to do" in filesync("-C", server_site, "migrate").out
 
 
+def test_nobody_is_asked_for_a_backup_of_what_is_too_new(
+    server_site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_version, "SCHEMA_VERSION", SCHEMA_VERSION - 1)
+    run = filesync("-C", server_site, "migrate", code=2)
+    assert f"or older, got {SCHEMA_VERSION}" in run.err
+    assert "Update filesync" in run.err
+    assert "pg_dump" not in run.err
+
+
 def test_run_asks_nobody(server_site: Path) -> None:
     lines: list[dict[str, Any]] = []
     daemon = Daemon(server_site, Lines(lines), events=False)

@@ -14,7 +14,7 @@ from filesync.contracts import Registry
 from filesync.contracts.registry import load_contract, schemas_folder
 from filesync.errors import ConfigError
 from filesync.exchange.lock import DAEMON_LOCK, LOCK_NAME, LOCK_PATIENCE_S, SiteLock
-from filesync.stores import migrating
+from filesync.stores import migrating, schema_version
 from filesync.stores.postgres import PostgresStore
 from filesync.stores.sqlite import SqliteStore
 
@@ -96,8 +96,11 @@ def migrate(root: Path) -> Migration:
 
 
 def is_current(where: Path | Server) -> bool:
-    """Whether the store is of this program's version. Raises `ConfigError` where there is none."""
-    return _held(where).current
+    """Whether the store is of this program's version. Raises `ConfigError` where there is none, or a newer one."""
+    held = _held(where)
+    if held.version > schema_version.SCHEMA_VERSION:
+        schema_version.check(known_as(where), held.version)
+    return held.current
 
 
 def known_as(where: Path | Server) -> str:

@@ -60,7 +60,7 @@ _NOT_CONNECTED: Final = {
     "the database system is shutting down": None,
     "too many": None,
     "authentication failed": "expected a user and a password that the server takes",
-    "no password supplied": "expected a password: ~/.pgpass (only for its owner), a service file, or PGPASSWORD",
+    "no password supplied": "expected a password: store_password_file, ~/.pgpass (only for its owner), a service file, or PGPASSWORD",
     "no pg_hba.conf entry": "the server does not let this account in from here",
     "does not exist": "the server has no such database or account",
     "permission denied": "the account may not use this database",

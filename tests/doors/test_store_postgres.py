@@ -456,6 +456,8 @@ def test_what_became_of_it_is_asked_for_until_it_is_known(
             db._was_committed(number)
         cursor.execute("ROLLBACK")
     assert db._was_committed(number) is False
+    with pytest.raises(TransportError, match="finds in the ledger"):
+        db._was_committed(str(int(number) + 1_000_000))  # as a standby sees it that took over and lags behind
 
 
 def test_an_error_that_was_swallowed_is_no_commit(store: Store) -> None:

@@ -214,17 +214,20 @@ class PostgresDatabase:
     def _was_committed(self, number: str) -> bool:
         """What became of a transaction whose connection was lost. Raises `TransportError` while that cannot be found out."""
         deadline = time.monotonic() + OUTCOME_PATIENCE_S
-        while True:
-            with suppress(TransportError):
+        while time.monotonic() < deadline:
+            try:
                 state = self.select("SELECT pg_xact_status(CAST(?1 AS xid8))", (number,))[0][0]
-                if state != "in progress":
-                    return bool(state == "committed")
-            if time.monotonic() > deadline:
-                raise TransportError(
-                    "store-lost",
-                    f"{self.name}: the connection was lost while a transaction ended; what became of it the next turn finds in the ledger",
-                )
+            except TransportError:
+                state = "in progress"
+            except adbc_driver_manager.Error:  # a standby took the server's place, and never heard of it
+                break
+            if state != "in progress":
+                return bool(state == "committed")
             time.sleep(_ASK_AGAIN_S)
+        raise TransportError(
+            "store-lost",
+            f"{self.name}: the connection was lost while a transaction ended; what became of it the next turn finds in the ledger",
+        )
 
     # ------------------------------------------------------------------------------------------------ the connection
 

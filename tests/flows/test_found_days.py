@@ -14,6 +14,7 @@ from filesync.day import filing, portal
 from filesync.day import runners as runners  # noqa: PLC0414 -- every step runs by itself
 from filesync.day.closing import CloseOutcome, CloseRefusedError
 from filesync.day.filing import Asked, FilingState
+from filesync.day.report import page
 from filesync.day.routine import run_due
 from filesync.day.values import ReasonCode, StepOutcome
 from filesync.demo.billing import Plan, billing_of_day
@@ -24,6 +25,7 @@ from filesync.protocol.identity import Role
 from filesync.sources.layout_choice import shipped_layouts
 
 if TYPE_CHECKING:
+    from filesync.day.page import StepLine
     from filesync.day.values import Reason
 
 BDF = "importar_bdf"
@@ -385,6 +387,30 @@ def test_a_sale_that_leaves_a_closed_day_opens_it_again(shop: Shop) -> None:
     assert shop.close("caixa-01", contado_centavos=None).document["quantidade_vendas"] == 5
     shop.turn()
     assert shop.decide(BDF) is None
+
+    # At the portal it stands under Monday until Tuesday is sent: Monday's page and export say so, and with which command.
+    assert portal_line(shop, DAY).moved_to == (TUESDAY,)
+    assert shop.export_portal().moved_to == (TUESDAY,)
+    shop.turn()
+    assert portal_line(shop, DAY).moved_to == (TUESDAY,), "Monday's own export does not cure it"
+    assert [sale["data_movimento"] for sale in at_the_portal(shop, day[0])] == [DAY.isoformat()]
+    shop.close("caixa-01", TUESDAY)
+    shop.close("posto-centro", TUESDAY, sem_movimento=True)
+    shop.turn()
+    shop.sara(TUESDAY)
+    shop.export_portal(TUESDAY)
+    shop.turn()
+    shop.export_portal(TUESDAY)
+    assert [sale["data_movimento"] for sale in at_the_portal(shop, day[0])] == [TUESDAY.isoformat()]
+    assert portal_line(shop, DAY).moved_to == ()
+
+
+def portal_line(shop: Shop, day: date) -> StepLine:
+    return next(line for line in page(shop["matriz"].context, day).steps if line.step == portal.STEP)
+
+
+def at_the_portal(shop: Shop, sale: dict[str, Any]) -> list[dict[str, Any]]:
+    return [held for held in rows(shop["portal"]) if held["venda_id"] == sale["venda_id"]]
 
 
 def test_a_close_that_comes_before_the_sale_has_left(shop: Shop) -> None:

@@ -259,6 +259,8 @@ def test_what_the_portal_refuses_keeps_the_step_open_until_it_is_cured(evening: 
     assert [verdict for _, verdict in report.standing.refused] != []
     assert report.standing.state is PortalState.REFUSED
     assert all(verdict in (Verdict.REJECTED, Verdict.PARTIAL) for _, verdict in report.standing.refused)
+    line = next(one for one in page(evening["matriz"].context, DAY).steps if one.step == STEP)
+    assert line.refused == tuple(name for name, _ in report.standing.refused), "the day's page says so"
 
     (evening.network.root / "portal" / "filesync.toml").write_text(text, encoding="utf-8")
     evening.network.reopen("portal")

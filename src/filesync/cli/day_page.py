@@ -172,6 +172,12 @@ def _step_text(line: StepLine, page: DayPage) -> str:
         text = _("closed; waits for {steps}").format(steps=", ".join(needs))
     elif line.by_hand:
         text = _("may run; say when it is done: filesync done {step} --date {day} --by NAME").format(step=line.step, day=iso)  # fmt: skip
+    if line.refused:
+        text += _(
+            "; the portal did not take all of it. What it says: filesync show {batch}   When that is cured: filesync export-portal --date {day} --again"
+        ).format(batch=line.refused[0], day=iso)
+    for other in line.moved_to:
+        text += _("; sales were moved to {other}, and stand here at the portal until: filesync export-portal --date {iso}").format(other=wording.day(other), iso=other.isoformat())  # fmt: skip
     if line.overrides:
         numbers = ", ".join(str(override.id) for override in line.overrides)
         text += _("  *** OVERRIDE no. {numbers} ***").format(numbers=numbers)

@@ -161,6 +161,13 @@ def _say_customers(report: PortalReport) -> None:
 
 
 def _say_standing(report: PortalReport, day: str) -> None:
+    for other in report.moved_to:
+        screen.say(
+            _(
+                "Sales of {day} were moved to {other}. At the portal they stand under {day} until that day is sent: filesync export-portal --date {iso}"
+            ).format(day=day, other=wording.day(other), iso=other.isoformat()),
+            "yellow",
+        )
     for peer, why in report.exchange.unreachable.items():
         screen.say(
             _("{peer} could not be reached: {why}").format(peer=peer, why=rephrased(why)), "bold yellow"

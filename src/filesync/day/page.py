@@ -133,7 +133,10 @@ class SiteLine:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step on the page. `by_hand`: only a person can say that it is done. `outdated`: it was done before sales of the day changed."""
+    """One step on the page. `by_hand`: only a person can say that it is done. `outdated`: it was done before sales of the day changed.
+
+    Of `exportar_portal`: `refused`, the portal did not take all of it; `moved_to`, days whose export takes sales away from this one there.
+    """
 
     step: str
     by_hand: bool
@@ -142,6 +145,8 @@ class StepLine:
     reasons: tuple[Reason, ...]
     overrides: tuple[Override, ...]
     outdated: bool = False
+    refused: tuple[str, ...] = ()
+    moved_to: tuple[date, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` says it."""
@@ -151,6 +156,8 @@ class StepLine:
             "state": self.state.value,
             "done": None if done is None else {"by": done.by, "at": done.at, "detail": dict(done.detail)},
             "outdated": self.outdated,
+            "refused": list(self.refused),
+            "moved_to": [day.isoformat() for day in self.moved_to],
             "reasons": [reason.to_json() for reason in self.reasons],
             "overrides": [override.id for override in self.overrides],
         }

@@ -10,7 +10,7 @@ Ordering rules:
    covers: a later one makes it stale, and the next export sends what changed.
 
 Sales without a customer go too: the agency's report needs them. A sale that moved to another business date goes with the export of that
-date. Not here: what the portal shows (stores/reporting.py), and which steps the gate needs (steps of the day, by configuration).
+date, and until then stands under its old one at the portal: `moved_to` says so. Not here: what the portal shows (stores/reporting.py), and which steps the gate needs (steps of the day, by configuration).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PortalReport:
     """What an export came to. `total`, `clients` and `without_client` are of what was asked for, as the store holds it now.
 
     `through`: the newest arrival that the export covers. `clientes` is None where this site has no source of them, `names_sent` whether they
-    were ever sent.
+    were ever sent. `moved_to`: days whose own export takes sales away from this one at the portal.
     """
 
     day: date
@@ -90,6 +90,7 @@ class PortalReport:
     without_client: Sums
     exchange: ExchangeReport = field(default_factory=ExchangeReport)
     standing: PortalDay = field(default_factory=lambda: PortalDay(PortalState.NOT_DONE))
+    moved_to: tuple[date, ...] = ()
 
 
 def export_portal(
@@ -113,6 +114,7 @@ def export_portal(
     report = PortalReport(
         day, client, recipients, evidence, through, vendas, clientes, failed, names_sent, total, clients, without
     )  # fmt: skip
+    report.moved_to = moved_to(ctx, day)
     ask(station, report)
     return report
 
@@ -189,6 +191,17 @@ def outdated(ctx: Context, mark: DoneMark) -> bool:
     """Whether sales of the day came or changed since the step was done. Of a mark that a person made nobody knows what it covers."""
     covers = mark.detail.get("through")
     return isinstance(covers, int) and _newest(ctx, mark.day) > covers
+
+
+def moved_to(ctx: Context, day: date) -> tuple[date, ...]:
+    """The days to which sales of this one were moved since they were last exported: the portal still has them here."""
+    found = []
+    for other, batch_id in sorted(ctx.store.days.moved_to(day, VENDAS).items()):
+        mark = _mark(ctx, other)
+        through = None if mark is None else mark.detail.get("through")
+        if other != day and (not isinstance(through, int) or through < batch_id):
+            found.append(other)
+    return tuple(found)
 
 
 def audience_of(ctx: Context) -> str:

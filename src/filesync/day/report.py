@@ -12,6 +12,7 @@ What is not here: how it looks (cli/days.py), what is packed for an auditor (dos
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -159,10 +160,16 @@ def _step(ctx: Context, step: str, judged: Judged, now: datetime) -> StepLine:
     outdated = step == portal.STEP and done is not None and portal.outdated(ctx, done)
     if isinstance(decision, Open):
         state = StepState.OVERRIDDEN if decision.overrides else StepState.OPEN
-        return StepLine(step, by_hand, StepState.DONE if done else state, done, (), given, outdated)
-    return StepLine(
-        step, by_hand, StepState.DONE if done else StepState.CLOSED, done, decision.reasons, given, outdated
-    )
+        line = StepLine(step, by_hand, StepState.DONE if done else state, done, (), given, outdated)
+    else:
+        state = StepState.DONE if done else StepState.CLOSED
+        line = StepLine(step, by_hand, state, done, decision.reasons, given, outdated)
+    return _at_the_portal(ctx, line, standing.day) if step == portal.STEP else line
+
+
+def _at_the_portal(ctx: Context, line: StepLine, day: date) -> StepLine:
+    refused = tuple(name for name, _ in portal.portal_day(ctx, day).refused)
+    return replace(line, refused=refused, moved_to=portal.moved_to(ctx, day) if line.done else ())
 
 
 def _money(ctx: Context, day: date) -> Money:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from filesync.protocol.envelope import sha256_hex
-from filesync.protocol.identity import Feed, Format
+from filesync.protocol.identity import BatchName, Feed, Format
 from filesync.protocol.receipt import Verdict
 from filesync.stores import closings, memory
 from filesync.stores.database import QUERIES
@@ -249,6 +249,15 @@ class Days:
             json.loads(detail) for (detail,) in self._db.select(QUERIES["sales_left"], (day.isoformat(),))
         ]
         return {detail["site"]: detail["batch_id"] for detail in details if detail["dataset"] == dataset}
+
+    def moved_to(self, day: date, dataset: str) -> dict[date, int]:
+        """The days to which documents of this one may have been moved, with the newest batch that moved some."""
+        found: dict[date, int] = {}
+        for (text,) in self._db.select(QUERIES["sales_left"], (day.isoformat(),)):
+            detail = json.loads(text)
+            if detail["dataset"] == dataset:
+                found[BatchName.parse(detail["batch"]).business_date] = detail["batch_id"]
+        return found
 
     # ------------------------------------------------------------------------------------------------ the routine's memo
 

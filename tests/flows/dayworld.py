@@ -219,11 +219,12 @@ class World:
         *,
         send: bool,
         as_told: bool = False,
+        above: int | None = None,
     ) -> Any:
         """Close a day, and say that there was none where the till has none. `as_told`: what a refusal says is done."""
         nothing = turno not in (None, 1) or not self.tills[site].of_day(day)
         order = CloseOrder(
-            day=day, turno=turno, contado_centavos=counted, sem_movimento=nothing, despite_refused=bool(self.tills[site].wrong)
+            day=day, turno=turno, contado_centavos=counted, sem_movimento=nothing, despite_refused=bool(self.tills[site].wrong), above=above
         )  # fmt: skip
         done = self._shut(site, order, send=send)
         match getattr(done, "code", None):
@@ -233,7 +234,7 @@ class World:
                 self.export(site, day, again=True)
                 done = self._shut(site, order, send=send)
             case "count-missing" if as_told:
-                done = self.shut(site, day, 0, turno, send=send, as_told=True)
+                done = self.shut(site, day, 0, turno, send=send, as_told=True, above=above)
             case "turno-missing" if turno is not None and as_told:
                 self.shut(site, day, counted, turno - 1, send=send, as_told=True)
                 done = self._shut(site, order, send=send)
@@ -464,8 +465,9 @@ class World:
             case "close" | "send-remote":
                 assert day is not None
                 turno = int(options["--turno"]) if "--turno" in options else None
+                above = int(options["--above"]) if "--above" in options else None
                 said = counted if "--contado" in options else None
-                return self.shut(at, day, said, turno, send=verb == "send-remote", as_told=True)
+                return self.shut(at, day, said, turno, send=verb == "send-remote", as_told=True, above=above)
             case "export":
                 return self.export(at, day)
             case "exchange":

@@ -266,6 +266,32 @@ def test_a_till_replaced_after_its_day_was_closed(shop: Shop) -> None:
     assert sorted(held) == sorted(sale["numero"] for sale in sales)
 
 
+def test_a_new_till_closes_a_day_that_the_old_one_had_closed_and_corrected(shop: Shop) -> None:
+    """The old computer had counted twice. The new one's first close was older than that in everybody's eyes, and counted nowhere; closing again changed
+    nothing there, so nothing was sent, and the day stayed open for good.
+    """
+    sales = sales_of_day("caixa-01", Role.CAIXA, DAY, count=12)
+    shop.sell("posto-centro")
+    shop.close("posto-centro")
+    shop.send("caixa-01", sales[:8], "day")
+    shop.close("caixa-01", contado_centavos=10_000)
+    shop.close("caixa-01", contado_centavos=12_000)
+    shop.close("caixa-01", contado_centavos=11_000)
+    shop.turn()
+    replace_till(shop)
+    shop.send("caixa-01", sales[8:], "evening")
+    shop.close("caixa-01")
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    late = reason(shop, "caixa-01")
+    assert (late.code, late.command) == (ReasonCode.LATE, f"filesync close --date {DAY} --above 2")
+    assert shop.close("caixa-01", contado_centavos=None).outcome is CloseOutcome.UNCHANGED
+    again = shop.close("caixa-01", contado_centavos=None, above=2)
+    assert (again.outcome, again.versao) == (CloseOutcome.CORRECTED, 3)
+    assert shop.close("caixa-01", contado_centavos=None, above=2).outcome is CloseOutcome.UNCHANGED
+    shop.turn("caixa-01", "matriz", "posto-centro")
+    assert shop.decide(BDF) is None
+
+
 def test_an_old_disk_that_is_read_after_the_new_till_closed(shop: Shop) -> None:
     """The old computer never got through to the matriz on its last day. Its disk is read when the new one has closed it: that one cannot name what it never knew."""
     sales = sales_of_day("caixa-01", Role.CAIXA, DAY, count=12)

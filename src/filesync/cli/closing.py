@@ -61,6 +61,11 @@ DespiteRefused = Annotated[
     bool, typer.Option("--despite-refused", help="Close although some sales have mistakes and were not sent; the close names them.")
 ]  # fmt: skip
 
+Above = Annotated[
+    int | None,
+    typer.Option("--above", metavar="VERSION", min=0, help="Say it again under a higher version than this, also when nothing changed: the matriz holds a close of the computer that was here before.", show_default=False),
+]  # fmt: skip
+
 
 def close(
     day: Day,
@@ -73,6 +78,7 @@ def close(
     observacao: Observacao = None,
     sem_movimento: SemMovimento = False,
     despite_refused: DespiteRefused = False,
+    above: Above = None,
     root: Root = HERE,
     as_json: Json = False,
 ) -> Ending:
@@ -80,7 +86,7 @@ def close(
     from filesync.day import closing
 
     order = closing.CloseOrder(
-        day.date(), turno, contado, abertura, suprimentos, sangrias, operador, observacao, sem_movimento, despite_refused
+        day.date(), turno, contado, abertura, suprimentos, sangrias, operador, observacao, sem_movimento, despite_refused, above
     )  # fmt: skip
     with at(root, quiet=as_json) as station:
         try:
@@ -110,6 +116,7 @@ def send_remote(
     observacao: Observacao = None,
     sem_movimento: SemMovimento = False,
     despite_refused: DespiteRefused = False,
+    above: Above = None,
     patience: Annotated[str, typer.Option("--patience", metavar="TIME", help="How long to wait for the receipts: `30 s`, `5 min`, or 0.")] = "1 min",
     root: Root = HERE,
     as_json: Json = False,
@@ -119,7 +126,7 @@ def send_remote(
 
     patience_s = _patience(patience)
     order = closing.CloseOrder(
-        day.date(), turno, contado, abertura, suprimentos, sangrias, operador, observacao, sem_movimento, despite_refused
+        day.date(), turno, contado, abertura, suprimentos, sangrias, operador, observacao, sem_movimento, despite_refused, above
     )  # fmt: skip
     with at(root, quiet=as_json) as station:
         try:

@@ -61,6 +61,7 @@ class CloseOrder:
     observacao: str | None = None
     sem_movimento: bool = False
     despite_refused: bool = False
+    above: int | None = None  # said under a higher version than this, also when nothing changed
 
     @property
     def says_no_cash(self) -> bool:
@@ -123,10 +124,14 @@ def close(station: Station, order: CloseOrder) -> CloseReport:
         document, sums = _document(ctx, order, turno, batches, told, found)
         before = told.get(turno)
         lost = closes.lost(turno)
-        if before is not None and _same(before, document) and not (lost or _refused(batches)):
+        versao = -1 if before is None else before.get("versao", 0)
+        raised = order.above is not None and versao <= order.above
+        if before is not None and _same(before, document) and not (lost or raised or _refused(batches)):
             return _report(ctx, order.day, CloseOutcome.UNCHANGED, before, None, sums, found)
-        if before is not None or lost:
-            document["versao"] = max((before or {}).get("versao", 0) + 1, closes.sealed if lost else 0)
+        if before is not None or lost or raised:
+            document["versao"] = max(
+                versao + 1, closes.sealed if lost else 0, (order.above or 0) + 1 if raised else 0
+            )
         table, problems, _ = wanted.contract.from_documents([document])
         if problems:
             raise CloseRefusedError("close-invalid", f"{CLOSING} of {order.day}: {problems[0].message}")

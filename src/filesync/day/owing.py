@@ -49,12 +49,19 @@ def not_closed(site: SiteDay, beyond: Sequence[tuple[Key, Range]]) -> Reason:
 
 def closing_command(site: SiteDay, *, again: bool = False) -> str:
     """What is typed at the site to close its day: a posto sends it in the same breath. Closed `again`, the count stands, and it is the last shift's."""
-    day = site.day.isoformat()
+    day, above = site.day.isoformat(), _above(site)
     if again:
-        return f"filesync close --date {day}"
+        return f"filesync close --date {day}{above}"
     turno = f" --turno {_open_shift(site)}" if site.turnos > 1 else ""
     verb = "send-remote" if site.role is Role.POSTO else "close"
-    return f"filesync {verb} --date {day}{turno} --contado VALOR"
+    return f"filesync {verb} --date {day}{turno} --contado VALOR{above}"
+
+
+def _above(site: SiteDay) -> str:
+    """Closes of two installations met, and neither knows the other's versions: the next one must be above all that are held."""
+    closed_by = {batch.epoch for batch in site.batches if batch.feed.dataset == CLOSING}
+    versions = [closing.version for closing in site.closings]
+    return f" --above {max(versions)}" if len(closed_by) > 1 and versions else ""
 
 
 def _open_shift(site: SiteDay) -> int:

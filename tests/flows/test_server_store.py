@@ -188,7 +188,7 @@ class Line:
         )
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)], ids=["sample", "all"])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)], ids=["sample", "all"])
 def test_a_connection_that_breaks_anywhere_costs_a_turn_and_nothing_else(
     matriz: Network, postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:

@@ -113,18 +113,24 @@ def _check(net: Network, message: str) -> None:
 
 
 def _cuts(power: Power, *, every: int) -> list[tuple[int, bool]]:
-    """(step, whether after it). With `every` above 1 a sample: commits before and after, and some of the other steps."""
-    last, commits = power.steps, power.commits[::every] if every > 1 else []
+    """(step, whether after it). With `every` above 1 a sample: commits before and after, denser than the other steps."""
+    last, commits = power.steps, power.commits[:: max(1, every // 6)] if every > 1 else []
     before = {*range(1, last + 1, every), *commits}
     after = {*range(1, last + 1, 3 * every), *commits}
     return [*((number, False) for number in sorted(before)), *((number, True) for number in sorted(after))]
 
 
-#: Every step on the embedded store; on a server, where each cut costs seconds, a sample, and all of them in the longer proofs.
+#: A sample, with every commit on the embedded store; in the longer proofs every step of it, and every commit and more on a server, where
+#: a cut costs several times as much. The samples are of numbers without a common factor, so that other steps are cut on the two.
 everywhere = pytest.mark.parametrize(
     ("engine", "every"),
-    [("sqlite", 1), ("postgresql", 11), pytest.param("postgresql", 1, marks=pytest.mark.slow)],
-    ids=["sqlite", "postgresql-sample", "postgresql-all"],
+    [
+        ("sqlite", 7),
+        ("postgresql", 83),
+        pytest.param("sqlite", 1, marks=pytest.mark.slow),
+        pytest.param("postgresql", 4, marks=pytest.mark.slow),
+    ],
+    ids=["sqlite-sample", "postgresql-sample", "sqlite-all", "postgresql-many"],
 )
 
 

@@ -1,10 +1,13 @@
 """What every test shares: Hypothesis without deadlines (and without dice in CI), and the way to the large test data."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 # Deadlines measure the machine, not the code; a red build must be red again when it is repeated.
@@ -24,6 +27,10 @@ MEMORY_BYTES_MIN = 4 << 30
 # Whoever wants a disk names it: PYTEST_DEBUG_TEMPROOT=/var/tmp.
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# The commands are put together once for all tests of a process, as a program does it once: four fifths of what a command cost.
+# Each run puts their texts into its language again (cli/language.py).
+vars(typer.testing)["_get_command"] = functools.cache(typer.main.get_command)
 
 #: Networks of stations for tests/flows and tests/system; a real PostgreSQL; stores on both; a real sshd.
 pytest_plugins = ["network", "postgres_server", "store_engines", "sshd", "quirky"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
@@ -128,6 +129,10 @@ def mutated(draw: st.DrawFn, wholes: st.SearchStrategy[dict[str, Any]]) -> dict[
         if not signed:
             break
     return signed
+
+
+#: Of `sweep`: a sample, which takes another value of each member; all of it in the longer proofs.
+swept = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["sample", "all"])
 
 
 def sweep(signed: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

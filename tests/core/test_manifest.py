@@ -3,10 +3,11 @@
 import copy
 from dataclasses import replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import pytest
-from envelope_schemas import mutated, oracle, sweep
+from envelope_schemas import mutated, oracle, sweep, swept
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protocol_samples import FEED, MANIFEST
@@ -244,10 +245,13 @@ def test_the_schema_accepts_what_is_written(schema: Any, manifest: Manifest) -> 
     schema.validate({"signed": manifest.to_signed(), "signature": None})
 
 
-def test_the_schema_has_the_same_bounds(schema: Any) -> None:
+@swept
+def test_the_schema_has_the_same_bounds(schema: Any, every: int) -> None:
     differing = [
         (what, accepted(signed))
-        for what, signed in sweep(replace(MANIFEST, replaces=MANIFEST.name.stem).to_signed())
+        for what, signed in islice(
+            sweep(replace(MANIFEST, replaces=MANIFEST.name.stem).to_signed()), None, None, every
+        )
         if accepted(signed) != schema.is_valid({"signed": signed, "signature": None})
     ]
     assert not differing

@@ -1,10 +1,11 @@
 """Receipts: what is written is read back; what is not exactly one is refused with the field's name."""
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
-from envelope_schemas import mutated, oracle, sweep
+from envelope_schemas import mutated, oracle, sweep, swept
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protocol_samples import MANIFEST, RECEIPT
@@ -205,10 +206,11 @@ def test_the_schema_accepts_what_is_written(schema: Any, receipt: Receipt) -> No
     schema.validate({"signed": receipt.to_signed(), "signature": None})
 
 
-def test_the_schema_has_the_same_bounds(schema: Any) -> None:
+@swept
+def test_the_schema_has_the_same_bounds(schema: Any, every: int) -> None:
     differing = [
         (what, accepted(signed))
-        for what, signed in sweep(RECEIPT.to_signed())
+        for what, signed in islice(sweep(RECEIPT.to_signed()), None, None, every)
         if accepted(signed) != schema.is_valid({"signed": signed, "signature": None})
     ]
     assert not differing

@@ -1,10 +1,11 @@
 """Voids: what is written is read back, the schema and the parser agree, and its file is named after the batch."""
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
-from envelope_schemas import mutated, oracle, sweep
+from envelope_schemas import mutated, oracle, sweep, swept
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protocol_samples import MANIFEST
@@ -115,10 +116,11 @@ def test_the_schema_accepts_exactly_the_same(schema: Any, signed: dict[str, Any]
     assert accepted(signed) == (not errors), errors
 
 
-def test_the_schema_has_the_same_bounds(schema: Any) -> None:
+@swept
+def test_the_schema_has_the_same_bounds(schema: Any, every: int) -> None:
     differing = [
         (what, accepted(signed))
-        for what, signed in sweep(SIGNED)
+        for what, signed in islice(sweep(SIGNED), None, None, every)
         if accepted(signed) != schema.is_valid({"signed": signed, "signature": None})
     ]
     assert not differing

@@ -232,16 +232,27 @@ _days = (date(2026, 3, 2) + timedelta(days=n) for n in itertools.count())
 _numbers = itertools.count(1)
 
 
-@settings(max_examples=250)
-@given(
-    drawn=_sales,
-    bdf=_file,
-    ca=_file,
-    unbilled=st.sampled_from([(), (), ("03298",)]),
-)
+_shop = given(drawn=_sales, bdf=_file, ca=_file, unbilled=st.sampled_from([(), (), ("03298",)]))
+
+
+@settings(max_examples=80)
+@_shop
 def test_the_store_says_what_matching_by_hand_says(
     long_store: Store, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]
 ) -> None:
+    _as_by_hand(long_store, drawn, bdf, ca, unbilled)
+
+
+@pytest.mark.slow
+@settings(max_examples=800)
+@_shop
+def test_the_store_says_of_many_days_what_matching_by_hand_says(
+    long_store: Store, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]
+) -> None:
+    _as_by_hand(long_store, drawn, bdf, ca, unbilled)
+
+
+def _as_by_hand(long_store: Store, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]) -> None:
     day = next(_days)
     sales = [
         sale(next(_numbers), *postings, day=day, origem=site, situacao=state, pagamentos=payments)

@@ -399,7 +399,7 @@ _rows_in_time = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=_rows_in_time, after=_rows_in_time)
 def test_after_a_snapshot_every_later_day_is_as_the_snapshot_says(
     home: Home, before: list[dict[str, Any]], after: list[dict[str, Any]]
@@ -453,11 +453,24 @@ _batches = st.tuples(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(_batches, max_size=6), versioned=st.booleans())
 def test_any_batches_in_any_order_end_as_the_rules_say(
     home: Home, batches: list[Any], versioned: bool
 ) -> None:
+    _by_the_rules(home, batches, versioned)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(_batches, max_size=10), versioned=st.booleans())
+def test_many_batches_in_any_order_end_as_the_rules_say(
+    home: Home, batches: list[Any], versioned: bool
+) -> None:
+    _by_the_rules(home, batches, versioned)
+
+
+def _by_the_rules(home: Home, batches: list[Any], versioned: bool) -> None:
     made = CONTRACT if versioned else UNVERSIONED
     model: dict[str, tuple[dict[str, Any], tuple[Feed, str]]] = {}
     with home.again() as store:

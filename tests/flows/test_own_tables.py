@@ -650,7 +650,8 @@ def test_a_power_cut_around_the_commit_leaves_all_of_a_batch_or_nothing(
     whole.leave()
     assert last >= 4
     for number in range(1, last + 1):
-        for after in (False, True):
+        # On a server, where a cut costs several times as much, before and after in turn.
+        for after in (False, True) if network.server is None else (number % 2 == 0,):
             net = network.copy_of(tmp_path / f"cut-{number}-{after}")
             commits, cut = 0, (number, after)
             with pytest.raises(PowerCutError):

@@ -80,13 +80,14 @@ def test_any_stdout_will_do(tmp_path: Path, encoding: str) -> None:
     shop = open_shop(tmp_path)
     (shop.matriz / "inbox" / "caixa-01" / "pão \U0001f35e.txt").write_bytes(b"")
     env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C.UTF-8"}
-    for arguments in (
-        ("status",),
+    every = (
         ("inbox",),
+        ("quarantine", "show", "ção"),
+        ("status",),
         ("contract", "show", "vendas"),
         ("--help",),
-        ("quarantine", "show", "ção"),
-    ):
+    )
+    for arguments in every if encoding == "ascii" else every[:2]:  # the narrowest one is the hardest
         run = installed("-C", shop.matriz, *arguments, env=env)
         assert run.returncode == (2 if "ção" in arguments else 0), run.stderr
         assert b"Traceback" not in run.stderr

@@ -74,7 +74,8 @@ def openssh() -> str:
 
 
 @pytest.mark.parametrize(("site", "more", "signer"), [
-    ("caixa-01", (), "caixa-01"), ("matriz", (), "caixa-01"), ("caixa-01", ("--receipt",), "matriz"), ("matriz", ("--receipt",), "matriz"),
+    ("matriz", (), "caixa-01"), ("caixa-01", ("--receipt",), "matriz"),
+    *(pytest.param(*own, marks=pytest.mark.slow) for own in (("caixa-01", (), "caixa-01"), ("matriz", ("--receipt",), "matriz"))),
 ])  # fmt: skip
 def test_openssh_accepts_what_show_hands_out(
     settled: tuple[Shop, str], site: str, more: tuple[str, ...], signer: str

@@ -420,6 +420,23 @@ def test_gaps_at_the_ends_of_64_bits() -> None:
     assert Contract.from_schema(contract({})).gaps(table) == []
 
 
+def test_numbers_without_gaps_at_the_ends_of_64_bits() -> None:
+    whole = [
+        (serie, number)
+        for serie, first in (("1", -(2**63)), ("2", 2**63 - 3))
+        for number in range(first, first + 3)
+    ]
+    assert (
+        SALES.gaps(table_of(*(sale(number, serie=serie) for serie, number in [*whole, whole[0], whole[-1]])))
+        == []
+    )
+    less = [pair for place, pair in enumerate(whole) if place != 4]
+    one_short = table_of(*(sale(number, serie=serie) for serie, number in [*less, whole[0], whole[0]]))
+    assert SALES.gaps(one_short) == [Gap(("2",), ((2**63 - 2, 2**63 - 2),))], (
+        "numbers that repeat do not make up for it"
+    )
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 def test_any_table_can_be_flattened_and_summed(data: st.DataObject) -> None:

@@ -147,7 +147,7 @@ def test_it_answers_like_a_dictionary(
     model: dict[bytes, bytes] = {}
     with pytest.MonkeyPatch.context() as patch, home.again() as store:
         patch.setattr(digests_module, "_RUN_ROWS", size)
-        patch.setattr(memory, "_NAMED_MAX", named)
+        patch.setattr(memory, "_AT_ONCE_MAX", named)
         for seq, (sealed, questions, forget) in enumerate(rounds, 1):
             seal(store, seq, sealed, forget=bool(forget))
             if forget:

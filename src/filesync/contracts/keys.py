@@ -57,10 +57,21 @@ def combined_codes(columns: Sequence[pa.Array]) -> tuple[Int64s, int]:
         if count == len(codes):
             break
         more, many = _codes(column)
-        # Dense again after every column: the product of two counts of rows stays far below 2^63.
-        distinct, codes = np.unique(codes * many + more, return_inverse=True)
-        count = len(distinct)
+        codes, count = _dense(codes * many + more, count * many)
     return codes, count
+
+
+def _dense(codes: Int64s, below: int) -> tuple[Int64s, int]:
+    """The same codes (all of them below `below`) without those that do not occur, and how many are left.
+
+    After every column: the product of two counts of rows stays far below 2^63.
+    """
+    if below <= 4 * len(codes):  # so few that they are counted rather than sorted
+        occurs = np.bincount(codes, minlength=below) > 0
+        places: Int64s = np.cumsum(occurs) - 1
+        return places[codes], int(places[-1]) + 1
+    distinct, dense = np.unique(codes, return_inverse=True)
+    return dense, len(distinct)
 
 
 def _codes(column: pa.Array) -> tuple[Int64s, int]:
@@ -86,8 +97,10 @@ def gaps(table: pa.Table, continuity: Continuity) -> list[Gap]:
     *per, numbers = whole
     if len(numbers) < 2:
         return []
-    codes, _ = combined_codes(per)
+    codes, count = combined_codes(per)
     values: Int64s = numbers.to_numpy()
+    if _without_gaps(codes, count, values):
+        return []
     order = np.lexsort((values, codes))
     codes, values = codes[order], values[order]
     after = np.flatnonzero((codes[1:] == codes[:-1]) & (values[1:] > values[:-1]))
@@ -98,6 +111,21 @@ def gaps(table: pa.Table, continuity: Continuity) -> list[Gap]:
         series = tuple(column[row].as_py() for column in per)
         missing.setdefault(series, []).append((int(values[place]) + 1, int(values[place + 1]) - 1))
     return [Gap(series, tuple(ranges)) for series, ranges in missing.items()]
+
+
+def _without_gaps(codes: Int64s, series: int, values: Int64s) -> bool:
+    """Whether the numbers of each series surely follow each other. Usual, and told without sorting."""
+    first = np.full(series, np.iinfo(np.int64).max)
+    last = np.full(series, np.iinfo(np.int64).min)
+    np.minimum.at(first, codes, values)
+    np.maximum.at(last, codes, values)
+    lengths = [int(high) - int(low) + 1 for low, high in zip(first, last, strict=True)]
+    if sum(lengths) > len(values):  # some number is not there
+        return False
+    starts = np.cumsum([0, *lengths[:-1]])
+    occurs = np.zeros(sum(lengths), np.bool_)
+    occurs[(starts - first)[codes] + values] = True
+    return bool(occurs.all())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filesync.stores.database import QUERIES
-from filesync.stores.digests import RANGES, Words, words_of
+from filesync.stores.digests import RANGES, Words, in_order, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,8 +34,8 @@ BUCKETS: Final = 65_536  # as in schema.sql: bucket_id = memory_id * 65536 + buc
 #: Entries are five words: key, key, content, content, batch id. Stored as little-endian; schema.sql knows their 40 bytes.
 _WORDS: Final = 5
 _BYTES: Final = _WORDS * 8
-#: Up to this many documents their buckets are fetched one by one; for more, whole ranges are read.
-_NAMED_MAX: Final = 4_096
+#: Up to this many documents are looked up together, and mostly their buckets are fetched one by one; more go range by range.
+_AT_ONCE_MAX: Final = 4_096
 #: Up to this many documents all batches of a wave are remembered in one go.
 _TOGETHER_MAX: Final = 1 << 18
 
@@ -179,7 +179,7 @@ def _entries(words: Words, batch_id: int) -> Words:
 
 def _ranged(asked: Words) -> Iterator[slice | npt.NDArray[np.int64]]:
     """Which of these to look up together."""
-    if len(asked) <= _NAMED_MAX:
+    if len(asked) <= _AT_ONCE_MAX:
         yield slice(None)
         return
     place = (asked[:, 0] >> np.uint64(58)).astype(np.uint8)
@@ -204,29 +204,27 @@ def _add(db: Database, memory_id: int, new: Words) -> None:
 
 def _in_order(entries: Words) -> Words:
     """Entries in the order of their key digests, each key once: the one that came last."""
-    first = np.ascontiguousarray(entries[:, 0])
-    order = np.argsort(first)
-    ordered = first[order]
-    if np.any(ordered[1:] == ordered[:-1]):  # rare; only now does the rest of the key matter
-        order = np.lexsort((entries[:, 1], first))  # stable: of equal keys the newer one stays behind
-        keys = entries[order, :2]
+    ordered = in_order(entries)
+    if np.any(ordered[1:, 0] == ordered[:-1, 0]):  # rare; only now does the rest of the key matter
+        order = np.lexsort((ordered[:, 1], ordered[:, 0]))  # stable: of equal keys the newer one stays behind
+        keys = ordered[order, :2]
         last = np.ones(len(order), np.bool_)
         last[:-1] = np.any(keys[1:] != keys[:-1], axis=1)
-        order = order[last]
-    taken: Words = np.take(entries, order, axis=0)
-    return taken
+        ordered = np.take(ordered, order[last], axis=0)
+    return ordered
 
 
 def _held(db: Database, memory_id: int, asked: Words) -> Words:
     """The entries of the buckets of `asked`, which are few or of one range, sorted by key digest."""
+    if not len(asked):
+        return np.empty((0, _WORDS), np.uint64)
     bucket = _buckets(asked)
-    if len(bucket) <= _NAMED_MAX:
+    low, high = int(bucket.min()), int(bucket.max())
+    if 4 * len(bucket) <= high - low:
         wanted = np.unique(bucket) + memory_id * BUCKETS
         table = db.select_table(QUERIES["buckets_named"], (json.dumps(wanted.tolist()),))
     else:
-        table = db.select_table(
-            QUERIES["buckets_between"], _span(memory_id, int(bucket.min()), int(bucket.max()))
-        )
+        table = db.select_table(QUERIES["buckets_between"], _span(memory_id, low, high))
     return _unpacked(table) if table.num_rows else np.empty((0, _WORDS), np.uint64)
 
 

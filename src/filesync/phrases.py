@@ -235,6 +235,25 @@ FORMS: Final[tuple[str, ...]] = (
     mark("{file}: expected the site's store, got nothing; make a site with `filesync init`"),
     mark("the database {place} cannot be reached: {reason}"),
     mark("the database {place} does not let this site in: {reason}"),
+    # the store, and the server that keeps it: stores/, exchange/opening.py
+    mark("{place}: {reason}; the server says: {said}"),
+    mark("the server has no such database or account"),
+    mark("the server does not let this account in from here"),
+    mark("the account may not use this database"),
+    mark("the address is not understood"),
+    mark("expected a user and a password that the server takes"),
+    mark(
+        "expected a password: store_password_file, ~/.pgpass (only for its owner), a service file, or PGPASSWORD"
+    ),
+    mark("{place}: the connection to the server was lost"),
+    mark("{place}: expected a usable database, got: {said}; {reason}"),
+    mark("give the account of the address the right to use, and make tables in, its schema"),
+    mark("this server takes no changes: is it a standby? Let the address name the one that does"),
+    mark("restore the database from a backup"),
+    mark("{place}: expected schema version {version} or older, got {held}; update filesync"),
+    mark("{place}: expected schema version {version}, got {held}; bring it forward: filesync migrate"),
+    mark("no store, or that of {site} ({role})"),
+    mark("that of {site} ({role})"),
     # the road: transports/, exchange/
     mark("the peer's folder {folder} was expected, got nothing there (not mounted?)"),
     mark("the peer's folder {folder} went away: {reason}"),

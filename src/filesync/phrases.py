@@ -212,6 +212,7 @@ FORMS: Final[tuple[str, ...]] = (
     mark("no peer is called '{peer}'; known: {known}"),
     mark("{dataset} has no recipient: say --to PEER, or set `to` under {section}"),
     mark("{dataset} has no source: name a file with --from, or describe one under {section}"),
+    mark("nothing here shows that the database of {site} is older than what was sent; nothing was changed"),
     mark("no contract for '{dataset}'; known datasets: {known}"),
     mark("{dataset}: no file fits {pattern}"),
     mark("{dataset}: --full needs one file, got {count}; name it with --from"),

@@ -143,6 +143,34 @@ def test_a_folder_that_survived_shows_it_before_anything_is_sent(shop: Network) 
     assert not shop["matriz"].status().quarantine
 
 
+def test_a_number_that_was_lost_with_the_disk_is_asked_for_and_given_up(shop: Network) -> None:
+    sell(shop, 2)
+    shop.until_quiet(*SITES)
+    backup = back_up(shop, "caixa-01")
+    sell(shop, 3)
+    shop.turn("caixa-01")
+    for lost in (*shop.inbox("matriz", "caixa-01"), *shop.outbox("caixa-01", "matriz")):
+        lost.unlink()
+    restore(shop, "caixa-01", backup)
+    shop.turn("matriz")
+    shop.clock.advance(minutes=11)
+    shop.turn("matriz")
+    write(shop.root / "caixa-01" / "drop" / "vendas" / "vendas.jsonl", DAY_SALES[:2])
+    shop.turn("caixa-01")
+    done = shop["caixa-01"].renew(reason="disk failed", by="Ana")
+    assert [(sign.kind, sign.name, sign.peer) for sign in done.signs] == [
+        (SignKind.ASKED, "vendas.caixa-01.matriz 2", "matriz")
+    ]
+    sell(shop, 3)
+    shop.until_quiet(*SITES)
+    assert numbers(shop) == all_of_it(3)
+    (hole,) = shop["matriz"].status().holes
+    assert (hole.epoch, hole.first, hole.last) == (done.before, 2, 2), "the till cannot say what was in it"
+    shop["matriz"].void("vendas.caixa-01.matriz", [2], reason="the disk", by="Ana", epoch=done.before)
+    at_rest(shop)
+    assert not shop["matriz"].status().holes
+
+
 def test_what_was_still_on_its_way_when_the_epoch_began_comes_again_by_itself(shop: Network) -> None:
     sell(shop, 2)
     shop.until_quiet(*SITES)

@@ -114,6 +114,18 @@ def test_no_module_is_named_for_nothing() -> None:
     assert [named(path) for path in MODULES if vague.search(path.stem)] == []
 
 
+@pytest.mark.parametrize("room", ["day", "exchange"])
+def test_the_map_of_a_room_names_its_modules(room: str) -> None:
+    """docs/design.md: whoever looks for the place of a line finds each module of the two large rooms there, and none that is gone."""
+    design = (REPOSITORY / "docs" / "design.md").read_text("utf-8")
+    start = design.index(f"nside `{room}/`")
+    part = design[start : design.index("nside `", start + 10)]
+    named = {word for word in re.findall(r"`([^`]+)`", part) if word.isidentifier()}
+    modules = {path.stem for path in MODULES if path.parent == SOURCE / room} - {"__init__"}
+    assert modules - named == set()
+    assert named - modules == set()
+
+
 def test_no_test_sleeps() -> None:
     sleeping = [
         named(path)

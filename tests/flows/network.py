@@ -18,7 +18,7 @@ import pytest
 from filesync import config
 from filesync.contracts import Registry
 from filesync.demo.sales import sales_of_day
-from filesync.exchange.opening import create_store
+from filesync.exchange.own_store import create_store
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role, new_epoch, parse_heartbeat_name
 from filesync.stores.postgres import PostgresStore

@@ -28,7 +28,7 @@ from filesync.doctor.findings import Finding, Outcome
 from filesync.doctor.probes import LEFT_BEHIND_S, PREFIX, Probe, probe, remove_left_behind
 from filesync.errors import ConfigError, TransportError
 from filesync.exchange.lock import LOCK_NAME
-from filesync.exchange.opening import site_contracts
+from filesync.exchange.own_store import site_contracts
 from filesync.protocol.identity import Role
 from filesync.stores.checking import LastAnswer, LastArrival, LastHeard, Newest, newest, quick_check
 from filesync.transports.probing import SftpProbe

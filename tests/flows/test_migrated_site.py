@@ -13,7 +13,7 @@ from old_store import make_old
 from filesync import config
 from filesync.errors import ConfigError
 from filesync.exchange.lock import DAEMON_LOCK, SiteLock
-from filesync.exchange.opening import bring_forward, migrate
+from filesync.exchange.own_store import bring_forward, migrate
 from filesync.exchange.station import Station
 from filesync.protocol.identity import Role
 from filesync.stores.schema_version import SCHEMA_VERSION

@@ -189,7 +189,7 @@ def _registry(root: Path) -> Registry:
     from filesync.contracts import Registry
 
     if (root / config.FILE_NAME).exists():
-        from filesync.exchange.opening import site_contracts
+        from filesync.exchange.own_store import site_contracts
 
         return site_contracts(root.absolute())
     return Registry.packaged()

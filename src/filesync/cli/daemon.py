@@ -35,7 +35,7 @@ from filesync.errors import FilesyncError
 from filesync.exchange.context import free_bytes, system_clock
 from filesync.exchange.links import LinkTrouble, read_troubles, write_troubles
 from filesync.exchange.lock import DAEMON_LOCK, SiteLock
-from filesync.exchange.opening import bring_forward
+from filesync.exchange.own_store import bring_forward
 from filesync.exchange.reports import ImportReport, Progress, TurnReport
 from filesync.exchange.station import Station
 from filesync.protocol.identity import BatchName

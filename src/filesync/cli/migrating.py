@@ -29,7 +29,7 @@ def migrate(
     root = root.absolute()
     with screen.Watch(quiet=as_json) as watch:
         from filesync import config
-        from filesync.exchange.opening import is_current, known_as, migrate
+        from filesync.exchange.own_store import is_current, known_as, migrate
 
         where = config.load(root).database
         if not (agreed or isinstance(where, Path)) and not is_current(where):

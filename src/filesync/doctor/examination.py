@@ -16,7 +16,7 @@ from filesync.doctor.findings import Finding, Outcome, failed, skipped
 from filesync.doctor.server import store as store_of
 from filesync.errors import ConfigError, FilesyncError
 from filesync.exchange.context import Clock, system_clock
-from filesync.exchange.opening import is_current, site_contracts
+from filesync.exchange.own_store import is_current, site_contracts
 from filesync.language import _, mark
 from filesync.stores.checking import Newest, newest
 

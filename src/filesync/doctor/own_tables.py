@@ -9,7 +9,7 @@ from filesync.errors import FilesyncError
 from filesync.exchange import own_tables
 from filesync.exchange.context import Context
 from filesync.exchange.folders import Folders
-from filesync.exchange.opening import open_store, site_contracts
+from filesync.exchange.own_store import open_store, site_contracts
 from filesync.language import _, mark
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from filesync.doctor.deadline import bounded
 from filesync.doctor.disks import say_bytes
 from filesync.doctor.findings import Finding, Outcome, failed, of_error, ok, skipped, warning
 from filesync.errors import FilesyncError
-from filesync.exchange.opening import open_store
+from filesync.exchange.own_store import open_store
 from filesync.language import _, listed, mark
 from filesync.stores.schema_version import SCHEMA_VERSION
 from filesync.stores.server_state import ServerState, examine_server

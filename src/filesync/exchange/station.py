@@ -26,7 +26,7 @@ from filesync.exchange.heartbeats import beat
 from filesync.exchange.holes import Resent, resend
 from filesync.exchange.incoming import import_all
 from filesync.exchange.lock import LOCK_NAME, LOCK_PATIENCE_S, SiteLock
-from filesync.exchange.opening import create_store, open_store, site_contracts
+from filesync.exchange.own_store import create_store, open_store, site_contracts
 from filesync.exchange.parallel import import_wide
 from filesync.exchange.renewing import Renewed, renew
 from filesync.exchange.reports import (

@@ -26,7 +26,7 @@ from filesync.errors import FilesyncError
 from filesync.exchange import executors, fence
 from filesync.exchange.context import SOFTWARE, Clock, Context
 from filesync.exchange.folders import Folders
-from filesync.exchange.opening import open_store, site_contracts
+from filesync.exchange.own_store import open_store, site_contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -184,8 +184,6 @@ class Slaughter:
     commands: dict[str, list[list[str]]]
     commanded: float
     matrizes: tuple[str, ...] = ("matriz",)
-    #: How a command may end by itself.
-    ends: tuple[int, ...] = (0, 3)
     #: Something else that goes wrong whenever a life has ended.
     trouble: Callable[[], None] = lambda: None
     kills: dict[str, int] = field(default_factory=dict)
@@ -254,7 +252,7 @@ class Slaughter:
             self.kills[life.site] = self.kills.get(life.site, 0) + 1
             if life.command:
                 self.killed_commands[life.command[0]] = self.killed_commands.get(life.command[0], 0) + 1
-        elif life.command and code in self.ends:
+        elif life.command and code in (0, 3):
             self.lived += 1
         else:
             said = self.net.root / f"{life.site}.said"

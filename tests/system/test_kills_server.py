@@ -129,9 +129,7 @@ def kill_and_compare(root: Path, server: Server, kills: int, seed: int, commande
 
     own = [["turn"], ["import"], ["run"]]
     commands = dict.fromkeys(MACHINES, own) | {key: [["turn"], ["run"]] for key in TILLS}
-    slaughter = Slaughter(
-        net, tills, dice, commands, commanded, matrizes=MACHINES, ends=(0, 3, 4), trouble=end_sessions
-    )
+    slaughter = Slaughter(net, tills, dice, commands, commanded, matrizes=MACHINES, trouble=end_sessions)
     began = time.monotonic()
     try:
         slaughter.run(kills)
@@ -143,7 +141,7 @@ def kill_and_compare(root: Path, server: Server, kills: int, seed: int, commande
     assert [path.read_text(encoding="utf-8") for path in net.root.glob("*.trace")] == [], why
     net.until_quiet(*tills, *MACHINES, rounds=40)
     batches = check(net, tills, why)
-    assert ended > 0, why
+    assert ended >= kills // 10, why  # of a few, all may fall between two sessions
     print(  # noqa: T201 -- what the proof was worth; shown with -s
         f"seed {seed}: {sum(slaughter.kills.values())} kills in {took:.0f} s {slaughter.kills}, {ended} sessions ended, of commands "
         f"{slaughter.killed_commands} (+ {slaughter.lived} that ended first); {sum(len(t.sales()) for t in tills.values())} sales, {batches} batches"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ class Folders:
 
     def archive(self, day: date) -> Path:
         """Settled batches of a business date. The date comes from the batch's name, never from a clock."""
-        return self.root.joinpath("archive", *day.isoformat().split("-"))
+        return _archive(self.root, day)
 
     def all(self) -> tuple[Path, ...]:
         """Every top folder that `init` makes."""
         names = ("keys", "drop", "outbox", "inbox", "archive", "quarantine", "evidence")
         return tuple(self.root / name for name in names)
+
+
+@lru_cache(maxsize=64)
+def _archive(root: Path, day: date) -> Path:
+    """Thousands of files of a turn go into the folder of one day."""
+    return root.joinpath("archive", *day.isoformat().split("-"))

@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 ID_PATTERN: Final = "[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?"
@@ -243,7 +244,13 @@ def parse_heartbeat_name(name: str) -> str | None:
 def _batch_name(parts: tuple[str, ...]) -> BatchName:
     dataset, origin, audience, epoch, seq, year, month, day, digest12 = parts
     return BatchName(
-        BatchId(Feed(origin, dataset, audience), epoch, int(seq)),
+        BatchId(_feed(origin, dataset, audience), epoch, int(seq)),
         date(int(year), int(month), int(day)),
         digest12,
     )
+
+
+@lru_cache(maxsize=1024)
+def _feed(origin: str, dataset: str, audience: str) -> Feed:
+    """Feeds are few, names are many: each is checked once."""
+    return Feed(origin, dataset, audience)

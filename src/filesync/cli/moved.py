@@ -100,14 +100,14 @@ def say_export(report: SealReport) -> None:
         )
     if report.begun_for:
         screen.say(
-            _("  everything, and not only what changed: {sites} had nothing of it yet").format(
+            _("  everything, and not only what changed: {sites} cannot go on from changes alone").format(
                 sites=", ".join(report.begun_for)
             )
         )
     if report.beginners:
         screen.say(
             _(
-                "{sites} came later and can take nothing of {dataset} up before everything is sent once:"
+                "{sites} came later, came back or was installed anew, and can take no change of {dataset} up before everything is sent once:"
             ).format(sites=", ".join(report.beginners), dataset=report.dataset),
             "bold yellow",
         )

@@ -1,7 +1,7 @@
 """Whole exchanges with stations in one process: a small network of sites in a temporary folder, and a clock that moves when told.
 
 Stores are embedded, or all on a server: a module whose stories are told on both says so by a fixture of its own,
-`engine` with ENGINES as its params (test_spine.py).
+`engine` with ENGINES as its params (test_spine.py). With `serve_the_matriz_alone` only the matriz' store is there (test_gate.py).
 """
 
 from __future__ import annotations
@@ -63,9 +63,14 @@ class Network:
     stations: dict[str, Station] = field(default_factory=dict)
     server: Server | None = None
     made: set[str] = field(default_factory=set)
+    matriz_alone: bool = False
+
+    def serve_the_matriz_alone(self) -> None:
+        """Of the sites that are made now only a matriz has its store on the server, as it would be: the rest would be time without a proof."""
+        self.matriz_alone = True
 
     def site(self, name: str, role: Role) -> Path:
-        if self.server is None:
+        if self.server is None or (self.matriz_alone and role is not Role.MATRIZ):
             Station.init(self.root / name, site=name, role=role)
             return self.root / name
         store = self._prepared(self.server, name, role)
@@ -149,9 +154,15 @@ class Network:
     def copy_of(self, target: Path) -> Network:
         """The same sites on another disk: as after a power cut, nothing is open."""
         shutil.copytree(self.root, target)
-        made = Network(target, self.contracts, FakeClock(self.clock.now), server=self.server)
+        made = Network(
+            target,
+            self.contracts,
+            FakeClock(self.clock.now),
+            server=self.server,
+            matriz_alone=self.matriz_alone,
+        )
         for folder in target.iterdir():
-            if (folder / config.FILE_NAME).is_file() and self.server is not None:
+            if self.server is not None and made._served(folder.name):
                 made._move(folder.name, self.server.new(f"template {self.database(folder.name)}"))
         return made
 
@@ -163,6 +174,10 @@ class Network:
         assert found is not None
         return found[1].rpartition("/")[2]
 
+    def _served(self, site: str) -> bool:
+        settings = self.root / site / config.FILE_NAME
+        return settings.is_file() and _named_store.search(settings.read_text(encoding="utf-8")) is not None
+
     def _move(self, site: str, database: str) -> None:
         assert self.server is not None
         path = self.root / site / config.FILE_NAME
@@ -171,7 +186,7 @@ class Network:
 
     def back_up(self, site: str) -> str:
         """A copy of the site's store, which nobody has open; its name."""
-        if self.server is not None:
+        if self.server is not None and self._served(site):
             return self.server.new(f"template {self.database(site)}")
         backup = self.root / f"backup-{len(list(self.root.glob('backup-*')))}.db"
         shutil.copy(self.root / site / "filesync.db", backup)
@@ -180,7 +195,7 @@ class Network:
     def restore(self, site: str, backup: str) -> None:
         """The copy in place of the site's store, which nobody has open."""
         self._remove(site)
-        if self.server is not None:
+        if self.server is not None and self._served(site):
             self._move(site, self.server.new(f"template {backup}"))
         else:
             shutil.copy(self.root / backup, self.root / site / "filesync.db")
@@ -188,7 +203,7 @@ class Network:
     def begin_anew(self, site: str, made: Site) -> None:
         """A store of a new installation in place of the site's, which nobody has open."""
         self._remove(site)
-        if self.server is not None:
+        if self.server is not None and self._served(site):
             self._move(site, self.server.new())
         create_store(config.load(self.root / site).database, made)
 
@@ -201,7 +216,8 @@ class Network:
         self.close()
         if self.server is not None:
             for path in self.root.glob(f"*/{config.FILE_NAME}"):
-                self.server.drop(self.database(path.parent.name))
+                if self._served(path.parent.name):
+                    self.server.drop(self.database(path.parent.name))
 
 
 def cargo_in(folder: Path) -> list[Path]:

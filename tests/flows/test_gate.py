@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Every story is told on both databases."""
+    """Every story is told on both databases of the matriz, which is where gates are."""
     return str(request.param)
 
 
@@ -42,6 +42,7 @@ SITES = ("caixa-01", "posto-centro")
 
 @pytest.fixture
 def shop(network: Network) -> Shop:
+    network.serve_the_matriz_alone()
     return open_shop(network)
 
 

@@ -70,6 +70,7 @@ def shop(network: Network) -> Network:
 
 
 def open_shop(network: Network, tills: tuple[str, ...] = TILLS) -> Network:
+    network.serve_the_matriz_alone()
     network.site("matriz", Role.MATRIZ)
     for till in tills:
         network.site(till, Role.CAIXA)

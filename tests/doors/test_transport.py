@@ -187,7 +187,7 @@ def test_a_peer_that_is_not_there(connect: Callable[[Path], Transport], tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../x", "a/b", "a\\b", "c:x", ".hidden", durable.PARTIAL, "x\0", "x\n", "x.", "x ", "/etc/passwd", "\udcff"],
+    ["", ".", "..", "../x", "a/b", "a\\b", "c:x", "x:stream", ".hidden", durable.PARTIAL, "x\0", "x\n", "x.", "x ", "/etc/passwd", "\udcff"],
 )  # fmt: skip
 def test_names_that_are_more_than_names(road: Transport, peer: Path, here: Path, name: str) -> None:
     (here / "x").write_bytes(b"")

@@ -209,7 +209,7 @@ ADVICE: dict[str, Advice] = {
     "not-allowed": Advice(mark("this peer may not send these data"), mark("If it should: add the dataset to `may_send` of that peer in filesync.toml, then `filesync quarantine retry NAME`")),
     "same-number-other-content": Advice(mark("another batch with this number was applied before"), _FORK),
     "broken-chain": Advice(mark("it does not follow the batch before it"), _FORK),
-    "before-opening": Advice(mark("it is older than the first batch this site received"), _SENDER),
+    "before-opening": Advice(mark("it is older than the complete list with which this site began"), mark("Nothing is missing: that list holds all that was valid. At the receiving site it can be let go: filesync quarantine discard NAME --reason …")),
     "hole": Advice(
         mark("an earlier batch has not arrived yet"),
         mark("Nothing to do: it is asked for again by itself. At once: filesync resend FEED   If it can never arrive: filesync void FEED SEQ --reason …"),

@@ -51,12 +51,16 @@ def test_the_help_of_show_says_how_to_check_a_signature() -> None:
 # ------------------------------------------------------------------------------------------------ whose site
 
 
-def test_the_site_may_be_named_in_four_ways(tmp_path: Path) -> None:
+def test_the_site_may_be_named_in_four_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_shop(tmp_path)
+    monkeypatch.delenv("FILESYNC_ROOT", raising=False)
 
     def site(*arguments: str | Path, cwd: Path = tmp_path, **env: str) -> str:
-        found = installed(*arguments, "--json", cwd=cwd, env=env)
-        return str(json.loads(found.stdout)["site"])
+        with monkeypatch.context() as there:
+            there.chdir(cwd)
+            for name, value in env.items():
+                there.setenv(name, value)
+            return str(filesync(*arguments, "--json").json["site"])
 
     assert site("-C", "caixa-01", "status") == "caixa-01"
     assert site("status", "-C", "caixa-01") == "caixa-01"
@@ -64,6 +68,8 @@ def test_the_site_may_be_named_in_four_ways(tmp_path: Path) -> None:
     assert site("status", cwd=shop.matriz) == "matriz"
     assert site("-C", shop.matriz, "status", FILESYNC_ROOT=str(shop.caixa)) == "matriz"
     assert site("-C", shop.caixa, "status", "-C", shop.matriz) == "matriz"
+    run = installed("status", "--json", cwd=tmp_path, env={"FILESYNC_ROOT": str(shop.caixa)})
+    assert json.loads(run.stdout)["site"] == "caixa-01"
 
 
 def test_outside_a_site_it_says_where_to_go(tmp_path: Path) -> None:

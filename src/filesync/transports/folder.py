@@ -139,12 +139,8 @@ class FolderTransport:
             self._keep(small)
         return done
 
-    def remove(self, folder: str, name: str) -> None:
-        """Removes a file at the peer; gone already is done."""
-        self.remove_many([(folder, name)])
-
     def remove_many(self, items: Iterable[tuple[str, str]]) -> None:
-        """`remove` for many."""
+        """Removes files at the peer; gone already is done."""
         with self._road():
             durable.remove_many([self._folder(folder) / check_name(name) for folder, name in items])
 

@@ -235,8 +235,9 @@ class World:
                 done = self._shut(site, order, send=send)
             case "count-missing" if as_told:
                 done = self.shut(site, day, 0, turno, send=send, as_told=True, above=above)
-            case "turno-missing" if turno is not None and as_told:
-                self.shut(site, day, counted, turno - 1, send=send, as_told=True)
+            case "turno-missing" if as_told:
+                before = (turno or SHIFTS[site]) - 1
+                self.shut(site, day, counted or 0, before, send=send, as_told=True)
                 done = self._shut(site, order, send=send)
         return done
 

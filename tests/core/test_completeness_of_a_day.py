@@ -217,6 +217,16 @@ def test_the_command_for_a_posto_sends_and_for_a_caixa_closes() -> None:
     )
 
 
+def test_what_only_a_dead_till_could_send_again_is_given_up() -> None:
+    """Its description came on a stick, its content is lost. To ask for it again would ask nobody, for good."""
+    old = but(NOT_CLOSED, waiting=(lying(1, "payload-missing", "fechamento"),))
+    (reason,) = judge(old).reasons
+    assert reason.command == f"filesync resend fechamento.{SITE}.matriz 1"
+    gone = (mark(3, shipped=3, latest=False), mark(1, shipped=1, epoch=LATER_EPOCH))
+    (reason, *_) = judge(but(old, marks=gone)).reasons
+    assert reason.command == f"filesync void fechamento.{SITE}.matriz 1 --epoch {EPOCH} --reason …"
+
+
 def test_who_can_fetch_need_not_ask_the_site_to_send() -> None:
     site = but(NOT_CLOSED, marks=(mark(1, "fechamento", shipped=0),))
     assert (only(site).at, only(site).command) == (SITE, "filesync exchange")

@@ -116,6 +116,10 @@ def waiting(site: SiteDay, items: Sequence[WaitingBatch]) -> Iterator[Reason]:
             case "hole":
                 said, command = "what comes before is missing", f"filesync resend {feed}"
                 action = f"it follows by itself once that has come; ask for it now: {command}"
+            case "payload-missing" if _gone(site, key):
+                said = "its content has not come, and the installation that sealed it is gone"
+                command = f"filesync void {feed} {group[0].seq} --epoch {key[2]} --reason …"
+                action = f"if the old outbox is lost as well, give it up: {command}"
             case "payload-missing":
                 said, command = "its content has not come", f"filesync resend {feed} {group[0].seq}"
                 action = f"ask for it again: {command}"
@@ -133,6 +137,11 @@ def waiting(site: SiteDay, items: Sequence[WaitingBatch]) -> Iterator[Reason]:
             feed, key[2], seqs, Known.REJECTED if why == "set-aside" else Known.WAITING, _since(site, key, seqs[0]), site.last_contact,
             {"why": why},
         )  # fmt: skip
+
+
+def _gone(site: SiteDay, key: Key) -> bool:
+    """Whether another installation of the site is at work now: nobody there can send it again."""
+    return any(mark.epoch == key[2] and not mark.latest for mark in site.marks)
 
 
 def refused(site: SiteDay, batch: DayBatch) -> Reason:

@@ -129,6 +129,7 @@ def _file(signed: str, signature: str = "null") -> bytes:
         (_file('{"a":"\ud800"}'), "expected UTF-8"),
         (_file(r'{"a":"\ud800"}'), "lone surrogate"),
         (_file(r'{"\udc00":1}'), "lone surrogate"),
+        (_file(r'{"a":"\ud800","b":"\ud83d\ude00"}'), "lone surrogate"),
         (_file("{}")[:-1], "one JSON value"),
         (_file("{}") + b"{}", "Extra data"),
         (_file("{}") + b"\0", "Extra data"),

@@ -8,13 +8,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from filesync.exchange import quarantine
 from filesync.exchange.context import SOFTWARE
 from filesync.exchange.reports import Held
-from filesync.protocol.envelope import canonical, encode
+from filesync.protocol.envelope import canonical, encode_canonical
 from filesync.protocol.identity import BatchName
 from filesync.protocol.manifest import Manifest
 from filesync.protocol.receipt import Problem, Receipt, Verdict
@@ -52,7 +51,7 @@ def receipt_file(ctx: Context, name: str, origin: str, receipt: str) -> tuple[Pa
     return (
         ctx.folders.outbox(origin),
         BatchName.parse(name).receipt(ctx.me),
-        encode(json.loads(receipt), ctx.settings.key),
+        encode_canonical(receipt.encode(), ctx.settings.key),  # the ledger holds the canonical form
     )
 
 

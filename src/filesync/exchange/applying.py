@@ -68,7 +68,7 @@ class Ready:
     data: bytes | None
     received_at: str
     missing: tuple[int, ...]
-    before: Standing | None = None  # the head of its feed when it was judged
+    before: Standing | None  # the head of its feed when it was judged
 
     @property
     def feed(self) -> tuple[Feed, str]:

@@ -23,6 +23,7 @@ from filesync.protocol.identity import (
     Feed,
     FileKind,
     FileName,
+    Format,
     parse_file_name,
     parse_heartbeat_name,
     stem_of,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from filesync.exchange.context import Context
 
 FeedEpoch = tuple[Feed, str]
+
+_OF_BATCHES = (".manifest.json", ".void.json", *(f".{form.value}" for form in Format))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,11 @@ class Listing:
     strangers: tuple[str, ...]
     heartbeat: str | None = None  # the peer's own; its name, where one lies here
     voids: tuple[FileName, ...] = ()
+
+    def read(self, name: str) -> bytes:
+        """A file of it, whole. Small ones are many: a path object and a buffer would cost as much as the reading."""
+        with open(f"{self.folder}{os.sep}{name}", "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
 
     def orphans(self) -> tuple[str, ...]:
         """Payloads whose manifest is not here (yet)."""
@@ -163,26 +171,28 @@ def _holds_anything(folder: str) -> bool:
         return True  # whoever lists it says what is wrong with it
 
 
-def list_inbox(ctx: Context, peer: str) -> Listing:
-    """List `inbox/<peer>/`; a folder that is not there is an empty one."""
+def list_inbox(ctx: Context, peer: str, *, answers_only: bool = False) -> Listing:
+    """List `inbox/<peer>/`; a folder that is not there is an empty one. `answers_only`: what the peer's own batches consist of is passed over."""
     folder = ctx.folders.inbox(peer)
     receipts, manifests, voids, payloads, sizes, strangers = [], [], [], {}, {}, []
     heartbeat = None
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(folder), key=_name)
     except FileNotFoundError:
         entries = []
     for entry in entries:
-        parsed = parse_file_name(entry.name)
-        if parse_heartbeat_name(entry.name) == peer and entry.is_file(follow_symlinks=False):
-            heartbeat = entry.name
-            sizes[heartbeat] = entry.stat(follow_symlinks=False).st_size
+        if answers_only and entry.name.endswith(_OF_BATCHES):
             continue
-        if parsed is None or not entry.is_file(follow_symlinks=False):
+        parsed = parse_file_name(entry.name)
+        if not entry.is_file(follow_symlinks=False) or (
+            parsed is None and parse_heartbeat_name(entry.name) != peer
+        ):
             strangers.append(entry.name)
             continue
         size = sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
-        if parsed.kind is FileKind.RECEIPT:
+        if parsed is None:
+            heartbeat = entry.name
+        elif parsed.kind is FileKind.RECEIPT:
             receipts.append(parsed)
         elif parsed.kind is FileKind.MANIFEST:
             manifests.append(parsed)
@@ -194,6 +204,10 @@ def list_inbox(ctx: Context, peer: str) -> Listing:
     return Listing(
         peer, folder, tuple(receipts), tuple(manifests), payloads, sizes, tuple(strangers), heartbeat, tuple(voids)
     )  # fmt: skip
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _feed_order(name: FileName) -> tuple[str, str, int]:
@@ -222,7 +236,10 @@ def collect(
 ) -> Iterator[Admitted | AdmittedVoid | Unfit]:
     """Judge every manifest and void of an inbox in feed order. `standings` is read as it is when each one's turn comes."""
     peer = ctx.settings.peers[listing.peer]
-    for name in sorted((*listing.voids, *listing.manifests), key=_claim_order):
+    names = listing.manifests
+    if listing.voids:
+        names = tuple(sorted((*listing.voids, *names), key=_claim_order))
+    for name in names:
         try:
             claim = (_verify_void if name.kind is FileKind.VOID else _verify)(ctx, listing, name)
         except UnknownFormatError as err:
@@ -252,7 +269,7 @@ def collect(
 def _verify(ctx: Context, listing: Listing, name: FileName) -> Verified:
     envelope = open_signed(ctx, listing, str(name), "manifest-unreadable")
     manifest = Manifest.from_signed(envelope.signed)
-    if manifest.name.manifest != str(name):
+    if manifest.name.stem != name.batch.stem:
         raise RejectedError(
             "renamed",
             f"{name}: expected the manifest of that batch, got the manifest of {manifest.name.stem}",
@@ -277,7 +294,7 @@ def open_signed(ctx: Context, listing: Listing, name: str, code: str) -> Envelop
             "oversized",
             f"{name}: expected at most {ctx.settings.limits.manifest_bytes_max} bytes, got {size}",
         )
-    envelope = decode((listing.folder / name).read_bytes(), code=code)
+    envelope = decode(listing.read(name), code=code)
     pinned = ctx.settings.pinned.get(listing.peer)
     if pinned is not None:
         try:

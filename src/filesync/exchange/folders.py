@@ -31,15 +31,15 @@ class Folders:
 
     def outbox(self, peer: str) -> Path:
         """Sealed batches and receipts that wait for `peer`."""
-        return self.root / "outbox" / peer
+        return self.root.joinpath("outbox", peer)
 
     def inbox(self, peer: str) -> Path:
         """What arrived from `peer` and is not settled yet."""
-        return self.root / "inbox" / peer
+        return self.root.joinpath("inbox", peer)
 
     def quarantine(self, peer: str) -> Path:
         """What could not be accepted from `peer`, each with its reason beside it."""
-        return self.root / "quarantine" / peer
+        return self.root.joinpath("quarantine", peer)
 
     def archive(self, day: date) -> Path:
         """Settled batches of a business date. The date comes from the batch's name, never from a clock."""

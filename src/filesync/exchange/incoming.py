@@ -15,7 +15,6 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import replace
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filesync.exchange.context import Context
+    from filesync.protocol.admission import Standing
     from filesync.protocol.identity import Feed
 
 Gaps = dict[FeedEpoch, list[tuple[int, int]]]
@@ -79,22 +79,22 @@ def take_in(ctx: Context, report: ImportReport, peers: Collection[str], seen: Se
     listings = [list_inbox(ctx, peer) for peer in peers]
     total = sum(len(listing.manifests) for listing in listings)
     waiting: list[Ready] = []
+    held = 0  # bytes of payload
     for listing in listings:
         known_numbers(ctx, standings, listing)
         _put_away_orphans(ctx, listing)
         for ready in _ready(ctx, listing, standings, report, seen, readiness):
             if isinstance(ready, AdmittedVoid):
                 _apply(ctx, waiting, report, total, seen)
-                waiting = []
+                waiting, held = [], 0
                 voids.take(ctx, listing, ready, standings, report)
                 continue
             waiting.append(ready)
-            full = (
-                sum(len(r.data or b"") for r in waiting) >= GROUP_BYTES if len(waiting) % 32 == 0 else False
-            )
-            if full or not ready.groupable or len(waiting) >= ctx.settings.limits.group_batches_max:
+            held += len(ready.data or b"")
+            full = held >= GROUP_BYTES or len(waiting) >= ctx.settings.limits.group_batches_max
+            if full or not ready.groupable:
                 _apply(ctx, waiting, report, total, seen)
-                waiting = []
+                waiting, held = [], 0
     _apply(ctx, waiting, report, total, seen)
 
 
@@ -134,10 +134,10 @@ def _ready(
         match item.decision:
             case Apply():
                 before = standings.heads.get((verified.manifest.id.feed, verified.manifest.id.epoch))
-                ready = _check_payload(ctx, listing, verified, report, gaps, seen, readiness)
+                ready = _check_payload(ctx, listing, verified, before, report, gaps, seen, readiness)
                 if ready is not None:
                     standings.decided(verified)
-                    yield replace(ready, before=before)
+                    yield ready
             case Replay():
                 replays.append(verified)
             case Wait(reason, detail, _):
@@ -162,6 +162,7 @@ def _check_payload(
     ctx: Context,
     listing: Listing,
     verified: Verified,
+    before: Standing | None,
     report: ImportReport,
     gaps: Gaps,
     seen: Seen,
@@ -188,7 +189,7 @@ def _check_payload(
         elif size != manifest.payload_bytes and size > ctx.settings.limits.payload_bytes_max:
             found = ""
         elif size <= SMALL_BYTES:
-            data = path.read_bytes()
+            data = listing.read(name)
             found = hashlib.sha256(data).hexdigest()
         else:
             found, size = digest_file(path)
@@ -214,7 +215,7 @@ def _check_payload(
     contract = ctx.contracts.get(manifest.id.feed.dataset, manifest.version)
     if contract is None:
         raise RuntimeError(f"{verified.stem}: admission lets only known contracts through")
-    return Ready(verified, contract, path, data, ctx.now(), tuple(missing))
+    return Ready(verified, contract, path, data, ctx.now(), tuple(missing), before)
 
 
 def _damage(listing: Listing, verified: Verified, size: int, found: str) -> Problem:

@@ -39,7 +39,7 @@ WAVE: Final = 1_000
 
 def settle_all(ctx: Context, report: ImportReport, peers: Iterable[str]) -> None:
     """Take every receipt in the inboxes of these peers to the ledger, then tidy the outboxes it concerns; and hear how they are."""
-    listings = [list_inbox(ctx, peer) for peer in peers]
+    listings = [list_inbox(ctx, peer, answers_only=True) for peer in peers]
     answering = [listing for listing in listings if listing.receipts]
     for start in range(0, len(answering), WAVE):
         _settle(ctx, answering[start : start + WAVE], report)

@@ -113,9 +113,8 @@ def decode(data: bytes, *, code: str = "manifest-unreadable") -> Envelope:
 
 def _canonical_plain(value: dict[str, Any]) -> bytes:
     text = _encode(value)
-    if not text.isascii() and _astral(text):
-        return rfc8785.dumps(value)
-    return text.encode("utf-8")
+    data = text.encode("utf-8")  # first: a lone surrogate is found here
+    return rfc8785.dumps(value) if not text.isascii() and _astral(text) else data
 
 
 def _plain(value: object) -> bool:
@@ -126,7 +125,10 @@ def _plain(value: object) -> bool:
     if kind is int:
         return -INT_MAX <= value <= INT_MAX  # type: ignore[operator]
     if kind is dict:
-        return all(type(name) is str and _plain(member) for name, member in value.items())  # type: ignore[attr-defined]
+        for name, member in value.items():  # type: ignore[attr-defined] # a loop costs a third of what all() does
+            if type(name) is not str or not (type(member) is str or _plain(member)):
+                return False
+        return True
     if kind is list or kind is tuple:
         return all(map(_plain, value))  # type: ignore[call-overload]
     return False

@@ -36,13 +36,9 @@ RESERVED_NAMES: Final = frozenset(
 _id = re.compile(ID_PATTERN).fullmatch
 _epoch = re.compile(EPOCH_PATTERN).fullmatch
 _digest12 = re.compile("[0-9a-f]{12}").fullmatch
-_STEM: Final = (
+_stem = re.compile(
     f"({ID_PATTERN})\\.({ID_PATTERN})\\.({ID_PATTERN})\\.({EPOCH_PATTERN})"
     "\\.([0-9]{10})\\.([0-9]{4})([0-9]{2})([0-9]{2})\\.([0-9a-f]{12})"
-)
-_stem = re.compile(_STEM).fullmatch
-_file_name = re.compile(
-    f"({_STEM})\\.(?:(?P<payload>parquet|jsonl(?:\\.age)?)|(?P<manifest>manifest\\.json)|(?P<void>void\\.json)|(?P<recipient>{ID_PATTERN})\\.receipt\\.json)"
 ).fullmatch
 _heartbeat = re.compile(f"heartbeat\\.({ID_PATTERN})\\.json").fullmatch
 
@@ -126,6 +122,12 @@ class Feed:
         return cls(parts[1], parts[0], parts[2])
 
 
+@lru_cache(maxsize=1024)
+def feed_of(origin: str, dataset: str, audience: str) -> Feed:
+    """`Feed(...)`, checked once for all of a feed's batches."""
+    return Feed(origin, dataset, audience)
+
+
 @dataclass(frozen=True, slots=True)
 class BatchId:
     """A number in a feed. Two files may claim it; at most one of them is ever applied."""
@@ -179,8 +181,9 @@ class BatchName:
     def receipt(self, recipient: str) -> str:
         return f"{self.stem}.{check_id(recipient)}.receipt.json"
 
-    @classmethod
-    def parse(cls, stem: str) -> BatchName:
+    @staticmethod
+    @lru_cache(maxsize=4096)  # a batch's files lie beside each other, and its receipt is named soon after
+    def parse(stem: str) -> BatchName:
         """The name that `stem` spells; ValueError when it is not exactly one."""
         found = _stem(stem)
         if not found:
@@ -188,7 +191,12 @@ class BatchName:
                 "batch name: expected <dataset>.<origin>.<audience>.<epoch>.<seq>.<date>.<digest>, "
                 f"got {stem[:FILE_NAME_CHARS_MAX]!r}"
             )
-        return _batch_name(found.groups())
+        dataset, origin, audience, epoch, seq, year, month, day, digest12 = found.groups()
+        return BatchName(
+            BatchId(feed_of(origin, dataset, audience), epoch, int(seq)),
+            date(int(year), int(month), int(day)),
+            digest12,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,21 +216,29 @@ class FileName:
         return self.batch.void if self.kind is FileKind.VOID else self.batch.manifest
 
 
+#: How the names of a batch's files end, but those of receipts, which name their recipient too.
+_ENDINGS: Final = {
+    **{form.value: (FileKind.PAYLOAD, form) for form in Format},
+    "manifest.json": (FileKind.MANIFEST, None),
+    "void.json": (FileKind.VOID, None),
+}
+_RECEIPT: Final = ".receipt.json"
+
+
 def parse_file_name(name: str) -> FileName | None:
     """What a file of this name is, or None for a stranger. Never raises, whatever the name."""
-    found = _file_name(name)
-    if not found:
+    stem = stem_of(name)
+    ending = name[len(stem) + 1 :]
+    recipient = None if ending in _ENDINGS else ending.removesuffix(_RECEIPT)
+    if recipient == ending:
         return None
-    recipient: str | None = found["recipient"]
     try:
-        batch = _batch_name(found.groups()[1:10])
+        batch = BatchName.parse(stem)
         if recipient is not None:
             return FileName(batch, FileKind.RECEIPT, recipient=check_id(recipient))
-    except ValueError:  # a device name, the 31st of June, number 0
+    except ValueError:  # no batch's name; or a device name, the 31st of June, number 0
         return None
-    if found["payload"]:
-        return FileName(batch, FileKind.PAYLOAD, format=Format(found["payload"]))
-    return FileName(batch, FileKind.VOID if found["void"] else FileKind.MANIFEST)
+    return FileName(batch, *_ENDINGS[ending])
 
 
 def stem_of(file_name: str) -> str:
@@ -239,18 +255,3 @@ def parse_heartbeat_name(name: str) -> str | None:
     """Whose heartbeat a file of this name is, or None where it is none. Never raises, whatever the name."""
     found = _heartbeat(name)
     return found[1] if found and found[1] not in RESERVED_NAMES else None
-
-
-def _batch_name(parts: tuple[str, ...]) -> BatchName:
-    dataset, origin, audience, epoch, seq, year, month, day, digest12 = parts
-    return BatchName(
-        BatchId(_feed(origin, dataset, audience), epoch, int(seq)),
-        date(int(year), int(month), int(day)),
-        digest12,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _feed(origin: str, dataset: str, audience: str) -> Feed:
-    """Feeds are few, names are many: each is checked once."""
-    return Feed(origin, dataset, audience)

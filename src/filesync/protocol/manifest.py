@@ -19,7 +19,7 @@ from filesync.errors import RejectedError
 from filesync.protocol import fields
 from filesync.protocol.envelope import INT_MAX
 from filesync.protocol.fields import RECIPIENTS_MAX, FieldError, UnknownFormatError
-from filesync.protocol.identity import SEQ_MAX, BatchId, BatchName, Feed, Format, Mode
+from filesync.protocol.identity import SEQ_MAX, BatchId, BatchName, Format, Mode, feed_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +157,7 @@ def _read(signed: object) -> tuple[Manifest, str]:
 
 def _batch_id(batch: dict[str, Any]) -> BatchId:
     return BatchId(
-        Feed(
+        feed_of(
             fields.identifier(batch["origin"], "/batch/origin"),
             fields.identifier(batch["dataset"], "/batch/dataset"),
             fields.identifier(batch["audience"], "/batch/audience"),

@@ -15,6 +15,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,6 +30,7 @@ ARMOR_CHARS_MAX: Final = 4096  # ours have about 320
 _MAGIC: Final = b"SSHSIG"
 _KEY_TYPE: Final = b"ssh-ed25519"
 _HASH: Final = b"sha512"
+_SIGNATURE_BYTES: Final = 64
 _ARMOR = re.compile(
     r"-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n-----END SSH SIGNATURE-----(?:\r?\n)?"
 ).fullmatch
@@ -82,12 +84,16 @@ class PublicKey:
 
     def verify(self, message: bytes, armored: str | None) -> None:
         """Return when this key made `armored` over `message` for filesync; SignatureError otherwise."""
-        signer, signature = _read(armored)
-        if signer != self:
-            raise SignatureError(
-                "signature-foreign",
-                f"signature: expected key {self.fingerprint}, got key {signer.fingerprint}",
-            )
+        blob = _unarmored(armored)
+        signature = blob[-_SIGNATURE_BYTES:]
+        # There is one way to write this key's signature. Only what is not written so is read field by field.
+        if blob[:-_SIGNATURE_BYTES] != _before_signature(self.raw):
+            signer, signature = _read(blob)
+            if signer != self:
+                raise SignatureError(
+                    "signature-foreign",
+                    f"signature: expected key {self.fingerprint}, got key {signer.fingerprint}",
+                )
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, _to_be_signed(message))
         except InvalidSignature as error:
@@ -140,17 +146,7 @@ class SigningKey:
 
     def sign(self, message: bytes) -> str:
         """The armored SSHSIG over `message`, byte for byte as `ssh-keygen -Y sign -n filesync` writes it."""
-        # The signature part is itself a string of two strings: the algorithm and its 64 bytes.
-        signature = _string(_KEY_TYPE) + _string(self._key.sign(_to_be_signed(message)))
-        blob = (
-            _MAGIC
-            + (1).to_bytes(4, "big")
-            + _string(self.public._blob)  # noqa: SLF001 -- one module, one wire format
-            + _string(NAMESPACE.encode("ascii"))
-            + _string(b"")
-            + _string(_HASH)
-            + _string(signature)
-        )
+        blob = _before_signature(self.public.raw) + self._key.sign(_to_be_signed(message))
         text = base64.b64encode(blob).decode("ascii")
         lines = "\n".join(text[at : at + 70] for at in range(0, len(text), 70))
         return f"-----BEGIN SSH SIGNATURE-----\n{lines}\n-----END SSH SIGNATURE-----\n"
@@ -158,16 +154,33 @@ class SigningKey:
 
 def signer_of(armored: str | None) -> PublicKey:
     """The key that a signature says it was made with; SignatureError when there is none to be read. Proves nothing."""
-    return _read(armored)[0]
+    return _read(_unarmored(armored))[0]
 
 
 def _to_be_signed(message: bytes) -> bytes:
-    digest = hashlib.sha512(message).digest()
-    return _MAGIC + _string(NAMESPACE.encode("ascii")) + _string(b"") + _string(_HASH) + _string(digest)
+    return _BEFORE_DIGEST + hashlib.sha512(message).digest()
 
 
-def _read(armored: str | None) -> tuple[PublicKey, bytes]:
-    """The signer and the 64 bytes of a signature made for filesync; SignatureError otherwise."""
+@lru_cache(maxsize=1024)
+def _before_signature(public: bytes) -> bytes:
+    """All of a signature by this key but the 64 bytes that differ."""
+    # The signature part is itself a string of two strings: the algorithm and its 64 bytes.
+    algorithm = _string(_KEY_TYPE)
+    return (
+        _MAGIC
+        + (1).to_bytes(4, "big")
+        + _string(algorithm + _string(public))
+        + _string(NAMESPACE.encode("ascii"))
+        + _string(b"")
+        + _string(_HASH)
+        + (len(algorithm) + 4 + _SIGNATURE_BYTES).to_bytes(4, "big")
+        + algorithm
+        + _SIGNATURE_BYTES.to_bytes(4, "big")
+    )
+
+
+def _unarmored(armored: str | None) -> bytes:
+    """The bytes in the armor; SignatureError where there is none."""
     if armored is None:
         raise SignatureError("signature-missing", "signature: expected an SSHSIG, got none")
     found = _ARMOR(armored) if len(armored) <= ARMOR_CHARS_MAX else None
@@ -177,7 +190,15 @@ def _read(armored: str | None) -> tuple[PublicKey, bytes]:
             f"signature: expected an armored SSHSIG, got {len(armored)} characters {armored[:40]!r}",
         )
     try:
-        fields = _Fields(_base64(found[1].replace("\r", "").replace("\n", "")))
+        return _base64(found[1].replace("\r", "").replace("\n", ""))
+    except ValueError as error:
+        raise SignatureError("signature-malformed", f"signature: {error}") from error
+
+
+def _read(blob: bytes) -> tuple[PublicKey, bytes]:
+    """The signer and the 64 bytes of a signature made for filesync; SignatureError otherwise."""
+    try:
+        fields = _Fields(blob)
         fields.exactly(_MAGIC, "the magic SSHSIG")
         fields.exactly((1).to_bytes(4, "big"), "version 1")
         signer = _key(_Fields(fields.string()))
@@ -201,7 +222,7 @@ def _key(fields: _Fields) -> PublicKey:
 def _signature(fields: _Fields) -> bytes:
     fields.expect(_KEY_TYPE, "signature type")
     signature = fields.string()
-    if len(signature) != 64:
+    if len(signature) != _SIGNATURE_BYTES:
         raise ValueError(f"expected 64 bytes, got {len(signature)}")
     fields.end()
     return signature
@@ -210,6 +231,16 @@ def _signature(fields: _Fields) -> bytes:
 def _string(value: bytes) -> bytes:
     """SSH's `string` (RFC 4251, section 5): length as uint32, then the bytes."""
     return len(value).to_bytes(4, "big") + value
+
+
+#: What is signed is the digest of a message with this before it.
+_BEFORE_DIGEST: Final = (
+    _MAGIC
+    + _string(NAMESPACE.encode("ascii"))
+    + _string(b"")
+    + _string(_HASH)
+    + hashlib.sha512().digest_size.to_bytes(4, "big")
+)
 
 
 def _base64(text: str) -> bytes:

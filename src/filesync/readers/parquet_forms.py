@@ -7,6 +7,7 @@ way to read those bytes. Whatever else is there is read by `thrift.structure`; b
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,17 +78,14 @@ def page(data: bytes) -> tuple[Structure, int] | None:
     found = _PAGE.match(data)
     if found is None:
         return None
-    uncompressed, compressed, values, encoding = map(_signed, found.groups())
-    return {1: 0, 2: uncompressed, 3: compressed, 5: {1: values, 2: encoding}}, found.end()
+    uncompressed, compressed, values, encoding = found.groups()
+    fields = {1: _signed(values), 2: _signed(encoding)}
+    return {1: 0, 2: _signed(uncompressed), 3: _signed(compressed), 5: fields}, found.end()
 
 
+@lru_cache(maxsize=1 << 14)  # small files of one writer say the same few numbers
 def _signed(number: bytes) -> int:
-    if len(number) == 1:
-        value = number[0]
-    elif len(number) == 2:
-        value = number[0] & 127 | number[1] << 7
-    else:
-        value = 0
-        for place, byte in enumerate(number):
-            value |= (byte & 127) << (7 * place)
+    value = 0
+    for place, byte in enumerate(number):
+        value |= (byte & 127) << (7 * place)
     return (value >> 1) ^ -(value & 1)

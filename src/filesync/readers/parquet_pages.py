@@ -18,7 +18,7 @@ Source: parquet.thrift of the Apache Parquet format. Not here: decoding, checksu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from filesync.errors import RejectedError
 from filesync.readers import parquet_forms
@@ -51,8 +51,7 @@ class Group:
     dictionaries: tuple[int, ...]  # columns (by number) whose text could be far longer than the file
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(NamedTuple):  # made faster than a frozen dataclass, and there is one for each column of each file
     number: int
     kind: int
     values: int
@@ -128,7 +127,8 @@ def _columns(group: Structure, leaves: int, size: int) -> Iterator[_Column]:
         data = chunk.get(3)
         if not isinstance(data, dict) or 8 in chunk or 9 in chunk:
             _refuse("columns that are not encrypted", f"column {number} without metadata, or with keys")
-        start, dictionary, length, values = (_number(data, field) for field in (9, 11, 7, 5))
+        start, dictionary = _number(data, 9), _number(data, 11)
+        length, values = _number(data, 7), _number(data, 5)
         if 0 < dictionary < start:
             start = dictionary
         if not (0 <= start <= size and 0 <= length <= size - start):

@@ -75,13 +75,13 @@ def fsync_folder(path: Path) -> None:
 
 
 def replace(src: Path, dst: Path, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Path.replace, tried again for about two seconds while another program holds one of the two."""
-    _unlocked(lambda: src.replace(dst), sleep)
+    """os.replace, tried again for about two seconds while another program holds one of the two."""
+    _unlocked(lambda: os.replace(src, dst), sleep)  # noqa: PTH105 -- Path.replace makes a path nobody asked for
 
 
 def partial_path(folder: Path, name: str, suffix: str = "") -> Path:
     """Where `folder/name` is written before it becomes visible. The folder's name keeps two peers' files apart."""
-    return folder.parent / PARTIAL / f"{folder.name}~{name}{suffix}"
+    return folder.parent.joinpath(PARTIAL, f"{folder.name}~{name}{suffix}")
 
 
 def publish(folder: Path, name: str, data: bytes) -> None:
@@ -101,9 +101,10 @@ def publish_many(items: Sequence[tuple[Path, str, bytes]], *, suffix: str = "", 
         written: list[tuple[int, Path, Path]] = []
         try:
             for (folder, name), data in group.items():
-                if not _holds(folder / name, data):
+                target = folder / name
+                if not _holds(target, data):
                     temporary = partial_path(folder, name, suffix)
-                    written.append((_create(temporary), temporary, folder / name))
+                    written.append((_create(temporary), temporary, target))
                     _write_all(written[-1][0], data)
             _fsync_all([fd for fd, _, _ in written])
         except Exception:
@@ -186,13 +187,14 @@ def move(src: Path, folder: Path, name: str) -> None:
 def move_many(items: Iterable[tuple[Path, Path, str]]) -> None:
     """`move` for many, with one fsync per folder, targets before sources."""
     targets: dict[Path, None] = {}
-    sources: dict[Path, None] = {}
+    sources: dict[str, None] = {}
     for src, folder, name in items:
         _move(src, folder, _plain(name))
         targets[folder] = None
-        sources[src.parent] = None
+        sources[os.path.dirname(src)] = None  # noqa: PTH120 -- once for each file, for a few folders
     _fsync_folders(targets)
-    _fsync_folders(folder for folder in sources if folder not in targets and folder.exists())
+    left = (Path(folder) for folder in sources)
+    _fsync_folders(folder for folder in left if folder not in targets and folder.exists())
 
 
 def remove(path: Path) -> None:
@@ -304,7 +306,7 @@ def _side_by_side(step: Callable[[Any], None], things: Sequence[Any]) -> None:
 def _holds(path: Path, data: bytes) -> bool:
     try:
         # lstat: a link under this name is replaced by the file, never trusted or followed.
-        return path.lstat().st_size == len(data) and not path.is_symlink() and path.read_bytes() == data
+        return os.lstat(path).st_size == len(data) and not path.is_symlink() and path.read_bytes() == data
     except FileNotFoundError:
         return False
 
@@ -368,7 +370,7 @@ def _move(src: Path, folder: Path, name: str) -> None:
 
 def _same(one: Path, other: Path) -> bool:
     try:
-        return os.path.samestat(one.lstat(), other.lstat())
+        return os.path.samestat(os.lstat(one), os.lstat(other))
     except FileNotFoundError:
         return False
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from store_engines import Home
 
     from filesync.contracts import Contract
-    from filesync.stores.store import Store, Tx
+    from filesync.stores.store import Store
+    from filesync.stores.transaction import Tx
 
 CONTRACT = contract()
 #: Copies of what is staged, in plain tables.

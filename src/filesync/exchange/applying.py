@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from filesync.exchange.arrivals import Verified
     from filesync.protocol.admission import Standing
     from filesync.protocol.identity import Feed
-    from filesync.stores.store import Tx
+    from filesync.stores.transaction import Tx
 
 #: More bad documents than this reject the batch whole: a list nobody reads does not belong in quarantine, and memory is bounded.
 BAD_DOCUMENTS_MAX = 10_000

@@ -78,7 +78,9 @@ def read_many(payloads: Sequence[bytes | Path], contract: Contract) -> tuple[pa.
 
 def _small_tables(payloads: Sequence[bytes | Path]) -> list[pa.Table]:
     with _refusing(""):
-        return [_small(payload if isinstance(payload, bytes) else payload.read_bytes()) for payload in payloads]
+        return [
+            _small(payload if isinstance(payload, bytes) else payload.read_bytes()) for payload in payloads
+        ]
 
 
 def _small(data: bytes) -> pa.Table:

@@ -51,7 +51,9 @@ class Group:
     dictionaries: tuple[int, ...]  # columns (by number) whose text could be far longer than the file
 
 
-class _Column(NamedTuple):  # made faster than a frozen dataclass, and there is one for each column of each file
+class _Column(
+    NamedTuple
+):  # made faster than a frozen dataclass, and there is one for each column of each file
     number: int
     kind: int
     values: int

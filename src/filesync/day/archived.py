@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 from filesync.config import Peer
 from filesync.day.reconciling import Amounts, Colour, Dimension, amounts_of
 from filesync.errors import DamagedError, RejectedError
-from filesync.exchange.applying import Ready, apply_group
+from filesync.exchange.applying import apply_group
 from filesync.exchange.arrivals import Listing, Verified, open_signed
+from filesync.exchange.checking import Ready
 from filesync.exchange.folders import Folders
 from filesync.protocol.envelope import sha256_hex
 from filesync.protocol.identity import BatchName, FileKind, Role, parse_file_name

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from filesync.exchange import quarantine, voids
 from filesync.exchange.answering import acknowledge, put_away, receipt_file, refuse, set_aside
-from filesync.exchange.applying import Ready, apply_group
+from filesync.exchange.applying import apply_group
 from filesync.exchange.arrivals import (
     AdmittedVoid,
     FeedEpoch,
@@ -32,6 +32,7 @@ from filesync.exchange.arrivals import (
     known_numbers,
     list_inbox,
 )
+from filesync.exchange.checking import Ready
 from filesync.exchange.holes import Seen, notice
 from filesync.exchange.own_tables import BROKEN, Readiness
 from filesync.exchange.reports import AppliedBatch, Held, ImportReport, Progress

@@ -6,8 +6,8 @@
 - One thread at a time. Readers in other processes are never blocked; another writer is waited for, then `TransportError` "store-busy".
 - It does not notice which database it has: SQLite in a file (sqlite.py), or a PostgreSQL server (postgres.py).
 
-What is where: transaction.py (what applying does in a transaction), database.py (what a database must do), tables.py and merge.py (data), received.py, sent.py and memory.py (ledger), values.py
-(records).
+What is where: transaction.py (what applying does in a transaction), database.py (what a database must do), tables.py and merge.py (data),
+received.py, sent.py and memory.py (ledger), values.py (records).
 """
 
 from __future__ import annotations

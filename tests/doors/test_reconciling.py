@@ -244,7 +244,7 @@ def test_the_store_says_what_matching_by_hand_says(
 
 
 @pytest.mark.slow
-@settings(max_examples=800)
+@settings(max_examples=400)
 @_shop
 def test_the_store_says_of_many_days_what_matching_by_hand_says(
     long_store: Store, drawn: list[Any], bdf: Any, ca: Any, unbilled: tuple[str, ...]

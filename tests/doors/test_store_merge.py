@@ -462,7 +462,7 @@ def test_any_batches_in_any_order_end_as_the_rules_say(
 
 
 @pytest.mark.slow
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(_batches, max_size=10), versioned=st.booleans())
 def test_many_batches_in_any_order_end_as_the_rules_say(
     home: Home, batches: list[Any], versioned: bool

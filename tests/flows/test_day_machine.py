@@ -290,11 +290,11 @@ def play(number: int, examples: int, steps: int) -> int:
 
 
 def test_a_day_in_which_anything_happens() -> None:
-    assert play(0, examples=6, steps=25) >= 150
+    assert play(0, examples=6, steps=25) >= 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("number", range(1, 10))
 def test_many_days_in_which_anything_happens(number: int) -> None:
-    """10,000 steps in all."""
-    assert play(number, examples=25, steps=50) >= 1_250
+    """More than 10,000 steps in all: a run may end before its fiftieth."""
+    assert play(number, examples=25, steps=50) >= 1_100

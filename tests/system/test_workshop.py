@@ -21,7 +21,7 @@ import filesync
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src" / "filesync"
 LOCK = REPOSITORY / "requirements.lock"
-MODULE_LINES_MAX = 500  # aim below 350; the settings' template and the two databases' doors are the longest
+MODULE_LINES_MAX = 400  # aim below 350
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

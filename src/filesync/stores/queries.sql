@@ -332,8 +332,7 @@ WHERE f.origin = ?1 AND f.epoch = ?2
 ORDER BY f.dataset, f.audience;
 
 -- name: open_for
--- The first and last number of each own feed that a recipient has not answered, the first that has not left for it (0: all have), and when the
--- last of those that have left did.
+-- Each own feed that a recipient has not answered: first and last such number, the first that has not left (0: all have), when the last left.
 SELECT d.recipient, f.dataset, f.audience, min(o.seq), max(o.seq),
        coalesce(min(CASE WHEN d.shipped_at IS NULL AND d.carried_at IS NULL THEN o.seq END), 0), max(coalesce(d.shipped_at, d.carried_at))
 FROM fs_delivery d JOIN fs_outgoing o USING (batch_id) JOIN fs_feed f USING (feed_id)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from filesync.cli import screen, wording
 from filesync.cli.language import _, mark, ngettext
-from filesync.day.page import StepState
 from filesync.day.values import Override, ReasonCode
 from filesync.phrases import said
 
@@ -159,7 +158,7 @@ def _step_text(line: StepLine, page: DayPage) -> str:
     iso = page.day.isoformat()
     needs = dict.fromkeys(str(r.detail["step"]) for r in line.reasons if r.code is ReasonCode.STEP_NOT_DONE)
     owing = dict.fromkeys(reason.site for reason in line.reasons if reason.site is not None)
-    text = _("may run") if line.state is StepState.OPEN else state_word(line.state.value)
+    text = _("may run") if line.state.value == "open" else state_word(line.state.value)
     if line.done is not None:
         text = _("done by {by}, {at}").format(by=line.done.by, at=wording.moment(line.done.at))
         if line.reasons:

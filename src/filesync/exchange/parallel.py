@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from filesync.exchange.context import Context
     from filesync.exchange.workers import Outcome
 
-#: What must be spared, in bytes of payload (shards.py), before workers are asked: what they cost themselves. An estimate: docs/scale.md.
+#: What must be spared, in bytes of payload (shards.py), before workers are asked: what they cost themselves. Measured for threads and processes, an estimate for a cluster: docs/scale.md.
 LEAST: Final = {
     ExecutorKind.THREADS: 8 << 20,
     ExecutorKind.PROCESSES: 64 << 20,

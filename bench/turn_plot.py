@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP = 360, 300, 56, 44, 46, 24
 
 
 def drawn(points: Sequence[Point]) -> str:
-    """Two panels with one scale of seconds; empty where there is nothing to draw."""
+    """Two panels with one scale of seconds; empty where there is nothing to draw. Dashed in the second: seconds in proportion to the sites."""
     panels = [
         ("Idle turn, by batches behind it", "batches", [p for p in points if p.series == BY_PAST]),
         ("Idle turn, by sites", "sites", [p for p in points if p.series == BY_SITES]),
@@ -52,6 +52,14 @@ def _panel(
         at = y(level * step)
         parts.append(f'<path d="M{left} {at:.1f}H{right}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 8}" y="{at + 4:.1f}" text-anchor="end">{level * step:g} s</text>')
+    if points[
+        0
+    ].rows:  # what grows with the sites would lie on the dashes, or below them where part of it does not
+        shares = [
+            (number, points[-1].rate * point.rows / points[-1].rows) for number, point in enumerate(points)
+        ]
+        dashes = " ".join(f"{x(number):.1f},{y(seconds):.1f}" for number, seconds in shares)
+        parts.append(f'<polyline points="{dashes}" fill="none" stroke="#888" stroke-dasharray="5 4"/>')
     line = " ".join(f"{x(number):.1f},{y(point.rate):.1f}" for number, point in enumerate(points))
     parts.append(f'<polyline points="{line}" fill="none" stroke="#0b6e99" stroke-width="2.5"/>')
     for number, point in enumerate(points):

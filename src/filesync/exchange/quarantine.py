@@ -18,7 +18,7 @@ from filesync.protocol.receipt import Problem
 from filesync.writers import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from filesync.exchange.context import Context
@@ -113,6 +113,17 @@ def resolve_note(ctx: Context, peer: str, name: str, code: str | None = None) ->
     path = folder / (name + SUFFIX)
     if path.exists() and (code is None or _read(path).code == code):
         durable.remove_many([folder / (name + ROWS_SUFFIX), folder / (name + SUFFIX)])
+
+
+def resolve_notes(ctx: Context, peer: str, names: Iterable[str], code: str) -> None:
+    """`resolve_note` for many: the folder is listed once."""
+    try:
+        noted = {path.name for path in ctx.folders.quarantine(peer).iterdir()}
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name + SUFFIX in noted:
+            resolve_note(ctx, peer, name, code)
 
 
 def cases(ctx: Context) -> list[Case]:

@@ -76,8 +76,11 @@ def _settle(ctx: Context, listings: Sequence[Listing], report: ImportReport) -> 
             for a in fitting
         ]
     )
-    for answer in fitting:  # it had arrived before it was lost here
-        quarantine.resolve_note(ctx, answer.listing.peer, answer.name.batch.stem, LOST)
+    settled: dict[str, list[str]] = defaultdict(list)
+    for answer in fitting:
+        settled[answer.listing.peer].append(answer.name.batch.stem)
+    for peer, stems in settled.items():  # what had arrived before it was lost here
+        quarantine.resolve_notes(ctx, peer, stems, LOST)
     tidy_outboxes(ctx, {listing.peer: lying_in_outbox(ctx, listing.peer) for listing in listings})
 
 

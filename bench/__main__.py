@@ -46,8 +46,9 @@ def main() -> int:
     whole = Part()
     failed = []
     if _WITH_PEERS & set(options.only) and (missing := peers.prepare()):
+        figures = [f for group in options.only if group in _WITH_PEERS for f in GROUPS[group]]
         say(missing)
-        whole.notes.append(missing)
+        whole.notes.append(f"{', '.join(figures)}: {missing}")
     base = Path(options.work) if options.work else Path(__file__).with_name(".work")
     base.mkdir(parents=True, exist_ok=True)
     base = Path(tempfile.mkdtemp(dir=base))  # another run may be at work beside this one

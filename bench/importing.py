@@ -33,7 +33,7 @@ def run(sizes: Sizes, work: Path) -> Part:
     cases = {"ours": _ours(work, till, batch), "bare": _bare(work, ddl, stored)}
     shell = peers.sqlite_shell()
     if shell is None:
-        part.notes.append("The sqlite3 shell is not installed, so `.import` is left out.")
+        part.notes.append("P2: the sqlite3 shell is not installed, so `.import` is left out.")
     else:
         cases[".import"] = _shell(work, shell, ddl, _csv(work, stored))
     times = rounds(cases, sizes.rounds)
@@ -64,7 +64,7 @@ def _loaded(part: Part, work: Path, peer: str, source: Path) -> float | None:
         try:
             took = peers.load(peer, source, folder)
         except RuntimeError as err:
-            part.notes.append(f"{peer} is left out: {err}")
+            part.notes.append(f"P2: {peer} is left out: {err}")
             return None
     say(f"  {peer}: {took:.3f} s")
     return took

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from datetime import date
 from importlib.metadata import version
 from math import log10
@@ -92,8 +93,13 @@ def _with_the_others(part: Part, measured: set[str], as_json: Path) -> Part:
             *(p for p in earlier.points if p.series not in {new.series for new in part.points}),
             *part.points,
         ],
-        notes=list(dict.fromkeys([*earlier.notes, *part.notes])),
+        notes=list(dict.fromkeys([*(n for n in earlier.notes if not measured & _figures(n)), *part.notes])),
     )
+
+
+def _figures(note: str) -> set[str]:
+    """The figures that a note names; it goes when one of them is measured again."""
+    return set(re.findall(r"\bP\d+\b", note))
 
 
 def plot(points: list[Point]) -> str:

@@ -49,7 +49,10 @@ def prepare() -> str | None:
         if done.returncode:
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason was given"]
-            return f"dlt, sqlite-utils and asyncssh could not be installed ({last[0][:200]}); their rows are left out."
+            say(
+                f"  {last[0][:200]}"
+            )  # it may name folders of this machine, which are nobody's business on the page
+            return "dlt, sqlite-utils and asyncssh could not be installed; their rows are left out."
     stamp.write_text(wanted, encoding="utf-8")
     return None
 

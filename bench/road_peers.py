@@ -172,12 +172,12 @@ def versions() -> str:
 def absent() -> list[str]:
     """Who is not there, as notes."""
     notes = [
-        f"{name} is not on this machine (Debian, Ubuntu: apt-get install {name}); its rows are left out."
+        f"P8, P9: {name} is not on this machine (Debian, Ubuntu: apt-get install {name}); its rows are left out."
         for name in ("rclone", "rsync")
         if not has(name)
     ]
     if not has_asyncssh():
-        notes.append("asyncssh could not be installed into bench/.peers; its rows are left out.")
+        notes.append("P8, P9: asyncssh could not be installed into bench/.peers; its rows are left out.")
     return notes
 
 

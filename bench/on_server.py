@@ -11,7 +11,7 @@ import sys
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -208,20 +208,23 @@ def _ddl(server: Server, work: Path, till: Path) -> str:
     return f"CREATE TABLE cupons ({described}, {key})"
 
 
-def _connect(server: Server, name: str):  # type: ignore[no-untyped-def]  # the driver has no types
+@contextmanager
+def _table(server: Server, ddl: str) -> Iterator[Any]:
+    """A cursor in a database of its own that holds the empty table."""
     import adbc_driver_postgresql.dbapi as driver
 
-    return driver.connect(server.address(name), autocommit=True)
+    with (
+        database(server) as name,
+        closing(driver.connect(server.address(name), autocommit=True)) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
+        cursor.execute(ddl)
+        yield cursor
 
 
 def _binary(server: Server, ddl: str, stored: pa.Table, path: Path) -> Path:
     """The rows as a file in the server's own binary form, on the server's disk."""
-    with (
-        database(server) as name,
-        closing(_connect(server, name)) as connection,
-        closing(connection.cursor()) as cursor,
-    ):
-        cursor.execute(ddl)
+    with _table(server, ddl) as cursor:
         cursor.adbc_ingest("cupons", stored, mode="append")
         cursor.execute(f"COPY cupons TO '{path}' (FORMAT binary)")
     return path
@@ -230,12 +233,7 @@ def _binary(server: Server, ddl: str, stored: pa.Table, path: Path) -> Path:
 def _copy(server: Server, ddl: str, path: Path) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
-        with (
-            database(server) as name,
-            closing(_connect(server, name)) as connection,
-            closing(connection.cursor()) as cursor,
-        ):
-            cursor.execute(ddl)
+        with _table(server, ddl) as cursor:
             yield lambda: cursor.execute(f"COPY cupons FROM '{path}' (FORMAT binary)")
 
     return case
@@ -244,12 +242,7 @@ def _copy(server: Server, ddl: str, path: Path) -> Case:
 def _client(server: Server, ddl: str, stored: pa.Table) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
-        with (
-            database(server) as name,
-            closing(_connect(server, name)) as connection,
-            closing(connection.cursor()) as cursor,
-        ):
-            cursor.execute(ddl)
+        with _table(server, ddl) as cursor:
             yield lambda: cursor.adbc_ingest("cupons", stored, mode="append")
 
     return case
@@ -258,12 +251,7 @@ def _client(server: Server, ddl: str, stored: pa.Table) -> Case:
 def _upsert(server: Server, ddl: str, held: pa.Table, stored: pa.Table) -> Case:
     @contextmanager
     def case() -> Iterator[Callable[[], object]]:
-        with (
-            database(server) as name,
-            closing(_connect(server, name)) as connection,
-            closing(connection.cursor()) as cursor,
-        ):
-            cursor.execute(ddl)
+        with _table(server, ddl) as cursor:
             cursor.adbc_ingest("cupons", held, mode="append")
             cursor.execute("CREATE UNLOGGED TABLE stage AS SELECT * FROM cupons WHERE false")
 

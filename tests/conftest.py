@@ -33,7 +33,7 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
 vars(typer.testing)["_get_command"] = functools.cache(typer.main.get_command)
 
 #: Networks of stations for tests/flows and tests/system; a real PostgreSQL; stores on both; a real sshd.
-pytest_plugins = ["network", "postgres_server", "store_engines", "sshd", "quirky"]
+pytest_plugins = ["dask_cluster", "network", "postgres_server", "store_engines", "sshd", "quirky"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

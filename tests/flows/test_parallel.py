@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dask_cluster import on, running
 from network import DAY, ENGINES, Network, rows, sales, table
 
 from filesync.config import ExecutorKind
@@ -368,34 +369,6 @@ def test_a_worker_that_fails_has_done_what_it_has_done(
 # ------------------------------------------------------------------------------------------------ on a cluster
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A scheduler, and two workers that are processes of their own; one that dies is started again."""
-    with _cluster() as made:
-        yield made
-
-
-@contextmanager
-def _cluster(**more: Any) -> Iterator[Any]:
-    import dask
-    import distributed
-
-    library: Any = distributed
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1, "logging.distributed": "critical"}),
-        library.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=60, **more
-        ) as made,
-    ):
-        yield made
-
-
-def on(cluster: Any) -> str:
-    """Where its scheduler is, when both workers are there (again)."""
-    cluster.wait_for_workers(2, timeout=30)
-    return str(cluster.scheduler_address).replace("tcp://", "dask://")
-
-
 @on_both
 def test_on_a_cluster_as_alone(
     net: Network, alone: tuple[dict[str, Any], dict[str, Any]], cluster: Any
@@ -468,7 +441,7 @@ def test_over_tls(net: Network, alone: tuple[dict[str, Any], dict[str, Any]], tm
         "matriz",
         '\n[import.tls]\nca = "keys/cluster-ca.pem"\ncert = "keys/cluster-cert.pem"\nkey = "keys/cluster-key.pem"\n',
     )
-    with _cluster(security=secure) as cluster:
+    with running(security=secure) as cluster:
         assert cluster.scheduler_address.startswith("tls://")
         report = by(net, cluster.scheduler_address).import_()
     assert not report.redone

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dask_cluster import on
 from network import DAY, Network
 from shopdays import Shop, open_shop
 
@@ -32,6 +33,8 @@ SITES = ("caixa-01", "posto-centro")
 FILES = {"bdf": "exemplo-bdf-posicional", "ca": "exemplo-ca-csv"}
 LAYOUTS = {layout.name: layout for layout in shipped_layouts()}
 EXECUTORS = ("none", "threads:2", "processes:2")
+#: As it is, whatever a test puts in its place.
+reconcile_share = spanning.reconcile_share
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,16 @@ def dying(ctx: Context, days: tuple[str, ...]) -> list[str]:
     raise AssertionError("not killed")
 
 
+def dying_once(ctx: Context, days: tuple[str, ...]) -> list[str]:
+    """A worker that is gone after its days are reconciled, the first time: they are given to another one, and done twice."""
+    made = reconcile_share(ctx, days)
+    died = ctx.folders.root / "run" / "died"
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made
+
+
 @pytest.mark.skipif(os.name == "nt", reason="nothing is killed like that there")
 def test_days_of_a_worker_that_died_are_done_by_the_site(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = matriz(shop, "processes:2")
@@ -129,6 +142,29 @@ def test_the_archive_says_what_the_store_says(shop: Shop, executor: str) -> None
         assert found.colours == held.colours
         assert found.documents == {"vendas": held.sales, "bdf": held.bdf_rows, "ca": held.ca_rows}
     assert {path for path in ctx.folders.root.rglob("*") if path.is_file()} - before == set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is killed like that there")
+def test_days_on_a_cluster_as_alone(
+    shop: Shop, week: Network, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reconciled there, and read back there from the archived batches; once more with a worker that dies when its day is done."""
+    alone = Shop(week.copy_of(tmp_path / "alone"))
+    spanning.reconcile_days(alone["matriz"].context, DAY, LAST)
+    ctx = matriz(shop, on(cluster))
+    with monkeypatch.context() as patch:
+        patch.setattr(spanning, "reconcile_share", dying_once)
+        span = spanning.reconcile_days(ctx, DAY, LAST)
+    assert (ctx.folders.root / "run" / "died").exists()
+    assert span.redone == [], "the cluster gave the day to another worker"
+    assert span.colours == alone["matriz"].context.store.reconciling.days(DAY, LAST)
+    assert results(ctx) == results(alone["matriz"].context)
+    with shop["matriz"].at_work():
+        on(cluster)
+        read = spanning.from_archive(ctx, DAY, LAST)
+    assert [(found.day, found.agrees) for found in read.days] == [(day, True) for day in DAYS]
+    assert read.redone == []
+    alone.network.close()
 
 
 def test_a_store_that_was_lost_is_read_back_from_the_archive(shop: Shop) -> None:

@@ -14,10 +14,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from network import Network, rows
-from test_kills import Slaughter, Till
+from network import Network
+from test_kills import Slaughter, Till, check_sales
 
-from filesync.contracts import Registry
 from filesync.protocol.identity import Role
 from filesync.protocol.receipt import Verdict
 from filesync.stores.values import IncomingBatch, OutgoingBatch
@@ -60,18 +59,7 @@ def shop(root: Path, server: Server, dice: random.Random) -> tuple[Network, dict
 
 def check(net: Network, tills: dict[str, Till], why: str) -> int:
     """Every sale once, in its last version; every batch decided once and answered so; each in the archive of one machine at least."""
-    expected = sorted(
-        (sale for till in tills.values() for sale in till.sales()),
-        key=lambda sale: (sale["origem"], str(sale["venda_id"])),
-    )
-    held = rows(net["matriz"])
-    assert len(held) == len(expected), why
-    assert held == expected, why
-    contract = Registry.packaged().latest("vendas")
-    assert contract is not None
-    assert contract.totals(contract.from_documents(held)[0]) == contract.totals(
-        contract.from_documents(expected)[0]
-    ), why
+    check_sales(net, tills, why)
     there = net["matriz"].context.store
     sealed = 0
     for till in tills:

@@ -6,7 +6,6 @@ They change nothing at the site.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from filesync.cli import screen, wording
 from filesync.cli.day_page import LINES_MAX, STYLES, say_marks, say_page, state_word
 from filesync.cli.ending import Ending
 from filesync.cli.language import _
-from filesync.cli.options import HERE, Day, Json, Root, days_of
+from filesync.cli.options import HERE, Day, DayOrNone, Json, Root, days_of
 from filesync.cli.sites import at
 
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def day(
-    when: Annotated[
-        datetime | None,
-        typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day.", show_default=False),
-    ] = None,
+    when: DayOrNone = None,
     span: Annotated[
         str | None,
         typer.Option("--range", metavar="A..B", help="A calendar from day A to day B, or of a month (2026-03).", show_default=False),

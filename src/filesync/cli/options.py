@@ -68,6 +68,12 @@ Day = Annotated[
 ]
 
 
+DayOrNone = Annotated[
+    datetime | None,
+    typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day.", show_default=False),
+]  # fmt: skip
+
+
 def site_id(text: str) -> str:
     """An id as it is given on the command line."""
     try:

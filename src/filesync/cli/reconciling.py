@@ -7,7 +7,7 @@ the gate of `conciliar` is open, the step is marked as done. The colours are exp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ import typer
 from filesync.cli import screen, spanning, wording
 from filesync.cli.ending import Ending
 from filesync.cli.language import _, mark
-from filesync.cli.options import HERE, Json, Root
+from filesync.cli.options import HERE, DayOrNone, Json, Root
 from filesync.cli.rows import STDOUT, reais, say_json_rows, write_csv
 from filesync.cli.sites import at
 
@@ -38,10 +38,7 @@ _COLUMNS = (
 
 
 def reconcile(
-    when: Annotated[
-        datetime | None,
-        typer.Option("--date", metavar="AAAA-MM-DD", formats=["%Y-%m-%d", "%d/%m/%Y"], help="The movement day.", show_default=False),
-    ] = None,
+    when: DayOrNone = None,
     span: Annotated[
         str | None,
         typer.Option("--range", metavar="A..B", help="Every day from A to B, or of a month (2026-03): their colours, not their lines.", show_default=False),
